@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto'
+
+export const uploadsPrefix = 'uploads/'
+export const generatedPrefix = 'generated/'
+
+/** S3's limit on a key, in bytes of UTF-8. */
+export const maxKeyBytes = 1024
+
+/** One version of one picture; `version` is the S3 version id, or the etag in an unversioned bucket. */
+export interface ImageVersion {
+  bucket: string
+  key: string
+  version: string
+}
+
+/**
+ * The id of one take (0 is the first) on one image version: 32 hexadecimal digits, the first 128 bits of a SHA-256.
+ * Every name written downstream derives from it, so that doing the work twice writes the same things.
+ */
+export function jobId({ bucket, key, version }: ImageVersion, take = 0): string {
+  return createHash('sha256')
+    .update(JSON.stringify([bucket, key, version, take]))
+    .digest('hex')
+    .slice(0, 32)
+}
+
+/** SHA-256 of bucket and key: what an index on a key of up to 1,024 bytes holds instead of the key. */
+export function keyDigest(bucket: string, key: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([bucket, key]))
+    .digest('hex')
+}
+
+/**
+ * Where the music of a picture lies: `generated/<key without uploads/>/<id>.wav`. When that would pass S3's 1,024
+ * bytes, the end of the picture's part is cut at a whole character; the id alone already makes the name unique.
+ */
+export function musicKey(imageKey: string, id: string): string {
+  const name = imageKey.startsWith(uploadsPrefix) ? imageKey.slice(uploadsPrefix.length) : imageKey
+  const room = maxKeyBytes - Buffer.byteLength(`${generatedPrefix}/${id}.wav`)
+  return `${generatedPrefix}${truncateUtf8(name, room)}/${id}.wav`
+}
+
+function truncateUtf8(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= maxBytes) return text
+  let end = maxBytes
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}
+
+/** The virtual-hosted HTTPS address of an object; each path segment percent-encoded. */
+export function objectUrl({ bucket, region, key }: { bucket: string; region: string; key: string }): string {
+  return `https://${bucket}.s3.${region}.amazonaws.com/${key.split('/').map(encodeURIComponent).join('/')}`
+}
+
+/**
+ * S3 sequencers order the events of one key: hexadecimal, the shorter padded with zeros on the right, compared as
+ * text. Padding all to one width lets the database compare them.
+ */
+export function normalizeSequencer(sequencer: string): string {
+  return sequencer.toUpperCase().padEnd(64, '0')
+}

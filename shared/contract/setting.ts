@@ -1,0 +1,50 @@
+import Type from 'typebox'
+
+const port = Type.Integer({ minimum: 0, maximum: 65535 })
+
+/** Every environment variable that Promenade reads. Each service picks the ones it needs. */
+export const settings = {
+  AWS_REGION: Type.String({ minLength: 1, description: 'Region of the bucket and the queues' }),
+  AWS_ENDPOINT_URL: Type.Optional(
+    Type.String({ pattern: '^https?://', description: 'Another address for S3 and SQS, such as the local stack' }),
+  ),
+  BUCKET: Type.String({ minLength: 3, maxLength: 63, description: 'Pictures come in and music goes out here' }),
+  QUEUE_URL: Type.String({ pattern: '^https?://', description: 'Queue of S3 events' }),
+  DLQ_URL: Type.String({ pattern: '^https?://', description: 'Dead-letter queue of QUEUE_URL' }),
+  DATABASE_URL: Type.String({ pattern: '^mysql://', description: 'mysql://user:password@host:port/database' }),
+  DATABASE_TLS: Type.Enum(['required', 'off'], {
+    default: 'required',
+    description: 'off is accepted for a database on loopback only',
+  }),
+  DATABASE_CA: Type.Optional(Type.String({ description: 'File with the PEM certificates to trust for the database' })),
+  MODEL_DIR: Type.String({ minLength: 1, description: 'Folder of the built models, one folder each' }),
+  MUSIC_MODEL: Type.String({ default: 'tiny-random-musicgen', description: 'Name of a built MusicGen model' }),
+  CLASSIFIER_MODEL: Type.String({ default: 'tiny-random-clip', description: 'Name of a built image classifier' }),
+  EXECUTION_PROVIDERS: Type.String({
+    default: 'cpu',
+    pattern: '^(cpu|cuda)(,(cpu|cuda))*$',
+    description: 'ONNX Runtime providers in order of preference, separated by commas',
+  }),
+  MUSIC_SECONDS: Type.Number({ default: 10, minimum: 0.02, maximum: 30, description: 'Length of the music' }),
+  PROMPT_FILE: Type.Optional(
+    Type.String({ description: 'Replaces services/consumer/pipeline/prompt.json, the words of the music prompts' }),
+  ),
+  BATCH_SIZE: Type.Integer({ default: 4, minimum: 1, maximum: 64, description: 'Pictures in work at once' }),
+  MAX_IMAGE_BYTES: Type.Integer({ default: 20 * 2 ** 20, minimum: 1, maximum: 2 ** 30 }),
+  MAX_IMAGE_PIXELS: Type.Integer({ default: 100_000_000, minimum: 1, maximum: 2 ** 30 }),
+  LEASE_SECONDS: Type.Integer({
+    default: 60,
+    minimum: 3,
+    maximum: 43_200,
+    description: 'How long a claim, and the message with it, stays ours without renewal',
+  }),
+  MAX_ATTEMPTS: Type.Integer({ default: 5, minimum: 1, maximum: 100, description: 'Failed tries before a job fails' }),
+  GRACE_SECONDS: Type.Number({ default: 5, minimum: 0, maximum: 3600, description: 'From SIGTERM to exit' }),
+  HOST: Type.String({ default: '0.0.0.0', description: 'Address to listen on' }),
+  PORT: Type.Integer({ ...port, default: 8080, description: 'Port to listen on; 0 takes a free one' }),
+  AUTH: Type.Optional(Type.Literal('none', { description: 'In so many words: the API is open to everyone' })),
+  API_KEYS: Type.Optional(Type.String({ description: 'Bearer keys, separated by commas' })),
+  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),
+} as const
+
+export type SettingName = keyof typeof settings

@@ -1,0 +1,75 @@
+/**
+ * The graphs of a built model: file names, and the names of inputs and outputs on which builder and runner agree.
+ * Dimensions: rows = 2 x batch when guided (conditional rows first, then unconditional), else batch.
+ */
+
+/**
+ * Text to the keys and values of every decoder layer's cross-attention.
+ * in   inputIds [batch, text] int64, attentionMask [batch, text] int64 (1 real, 0 padding)
+ * out  crossKeys, crossValues [layers, batch, heads, text, headWidth] float32
+ *      hiddenStates [batch, text, textWidth] float32, the T5 encoder's last hidden states
+ */
+export const textEncoder = {
+  file: 'text-encoder.onnx',
+  inputIds: 'input_ids',
+  attentionMask: 'attention_mask',
+  crossKeys: 'cross_keys',
+  crossValues: 'cross_values',
+  hiddenStates: 'hidden_states',
+} as const
+
+/**
+ * A chunk of the decode loop: as many steps as `uniforms` has. Column 0 of the delay pattern is all start tokens;
+ * step i reads column position + i and samples column position + i + 1.
+ * in   codes [batch, codebooks] int64, the column at `position`
+ *      position [] int64
+ *      frameCounts [batch] int64, frames of each clip: codebook k is free in the columns k + 1 to k + frames and
+ *        holds the start token elsewhere
+ *      uniforms [steps, batch, codebooks] float32 in [0, 1), the random draws
+ *      guidanceScale [] float32 (guided graphs only), temperature [] float32, topK [] int64
+ *      attentionMask [batch, text] int64, crossKeys and crossValues as the text encoder gives them
+ *      pastKeys, pastValues [layers, rows, heads, position, headWidth] float32
+ * out  columns [steps, batch, codebooks] int64, the sampled columns
+ *      presentKeys, presentValues [layers, rows, heads, position + steps, headWidth] float32
+ *      logits [steps, batch, codebooks, codebookSize] float32, after guidance; only in graphs built for tests
+ */
+export const musicDecoder = {
+  file: 'decoder.onnx',
+  codes: 'codes',
+  position: 'position',
+  frameCounts: 'frame_counts',
+  uniforms: 'uniforms',
+  guidanceScale: 'guidance_scale',
+  temperature: 'temperature',
+  topK: 'top_k',
+  attentionMask: 'attention_mask',
+  crossKeys: 'cross_keys',
+  crossValues: 'cross_values',
+  pastKeys: 'past_keys',
+  pastValues: 'past_values',
+  columns: 'columns',
+  presentKeys: 'present_keys',
+  presentValues: 'present_values',
+  logits: 'logits',
+} as const
+
+/**
+ * EnCodec's decoder.
+ * in   codes [batch, codebooks, frames] int64, the delay pattern undone
+ * out  pcm [batch, channels, samples] float32, about -1 to 1
+ */
+export const audioDecoder = { file: 'audio-decoder.onnx', codes: 'codes', pcm: 'pcm' } as const
+
+/**
+ * A picture to probabilities over both label sets.
+ * in   pixelValues [batch, 3, crop, crop] float32, normalised
+ * out  genres [batch, genres], styles [batch, styles] float32, each row sums to 1
+ *      embedding [batch, embeddingWidth] float32, of length 1
+ */
+export const imageClassifier = {
+  file: 'image-classifier.onnx',
+  pixelValues: 'pixel_values',
+  genres: 'genre_probabilities',
+  styles: 'style_probabilities',
+  embedding: 'embedding',
+} as const
