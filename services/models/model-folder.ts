@@ -1,0 +1,97 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { manifestFile } from '#shared/model/manifest.ts'
+
+export interface OutputFile {
+  /** Bytes written so far. */
+  readonly position: number
+  write(bytes: Uint8Array): void
+  /** Flushes the file to the disk and enters its size and digest in the folder's list. */
+  close(): void
+}
+
+export interface ModelFolder {
+  create(name: string): OutputFile
+  /** Every file closed so far, as the manifest lists them. */
+  readonly files: Record<string, { bytes: number; sha256: string }>
+}
+
+/**
+ * Makes the folder of a model whole or not at all: `fill` writes the files and returns the manifest, all in a folder
+ * beside `path` that takes its place at the end. Of two that build the same model at once, the last one stays.
+ */
+export function writeModelFolder(path: string, fill: (folder: ModelFolder) => object): void {
+  const parent = dirname(path)
+  const unique = `${basename(path)}.${randomUUID()}`
+  const partial = join(parent, `.${unique}.partial`)
+  mkdirSync(partial, { recursive: true })
+  try {
+    const folder = openFolder(partial)
+    const manifest = folder.create(manifestFile)
+    manifest.write(Buffer.from(`${JSON.stringify(fill(folder), null, 2)}\n`))
+    manifest.close()
+    syncFolder(partial)
+    replace(path, partial, join(parent, `.${unique}.replaced`))
+    syncFolder(parent)
+  } finally {
+    rmSync(partial, { recursive: true, force: true })
+  }
+}
+
+function openFolder(path: string): ModelFolder {
+  const files: ModelFolder['files'] = {}
+  const create = (name: string): OutputFile => {
+    const descriptor = openSync(join(path, name), 'wx')
+    const hash = createHash('sha256')
+    let position = 0
+    return {
+      get position() {
+        return position
+      },
+      write(bytes) {
+        for (let done = 0; done < bytes.byteLength; ) {
+          done += writeSync(descriptor, bytes, done, Math.min(bytes.byteLength - done, 2 ** 30))
+        }
+        hash.update(bytes)
+        position += bytes.byteLength
+      },
+      close() {
+        fsyncSync(descriptor)
+        closeSync(descriptor)
+        files[name] = { bytes: position, sha256: hash.digest('hex') }
+      },
+    }
+  }
+  return { create, files }
+}
+
+/** Puts `fresh` at `path`. A folder cannot be renamed onto a full one, so an older model is set aside first. */
+function replace(path: string, fresh: string, aside: string): void {
+  for (let attempts = 10; ; attempts--) {
+    try {
+      renameSync(fresh, path)
+      break
+    } catch (error) {
+      if (attempts === 0 || !existsSync(path)) throw error
+      setAside(path, aside)
+    }
+  }
+  rmSync(aside, { recursive: true, force: true })
+}
+
+/** The folder may be gone by now, when another builder was faster. */
+function setAside(path: string, aside: string): void {
+  rmSync(aside, { recursive: true, force: true })
+  try {
+    renameSync(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+function syncFolder(path: string): void {
+  const descriptor = openSync(path, 'r')
+  fsyncSync(descriptor)
+  closeSync(descriptor)
+}
