@@ -1,0 +1,161 @@
+import { addAbortSignal, type Readable } from 'node:stream'
+import {
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  type S3Client,
+  S3ServiceException,
+} from '@aws-sdk/client-s3'
+import { PermanentFailure, RetryableFailure } from '../failure.ts'
+
+/** One object, and which version of it. */
+export interface ObjectVersion {
+  key: string
+  versionId?: string | undefined
+  /** Without quotes. Asked for only when there is no version id. */
+  etag?: string | undefined
+}
+
+export type ObjectStore = ReturnType<typeof createObjectStore>
+
+/**
+ * The bucket. Every call takes a signal and throws its reason when it is aborted; a store that is away or refuses
+ * throws RetryableFailure STORAGE_UNAVAILABLE. `timeoutMs` bounds each call as a whole, retries and body included.
+ */
+export function createObjectStore({
+  s3,
+  bucket,
+  timeoutMs = 60_000,
+}: {
+  s3: S3Client
+  bucket: string
+  timeoutMs?: number
+}) {
+  async function call<T>(signal: AbortSignal, what: string, run: (bounded: AbortSignal) => Promise<T>): Promise<T> {
+    signal.throwIfAborted()
+    try {
+      return await run(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof PermanentFailure) throw error
+      throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+
+  return {
+    /**
+     * The bytes of exactly the version named. Throws PermanentFailure IMAGE_NOT_FOUND when it is gone or overwritten,
+     * IMAGE_TOO_LARGE past `maxBytes`, of which no more than that are ever held.
+     */
+    async get(
+      { key, versionId, etag }: ObjectVersion,
+      { maxBytes, signal }: { maxBytes: number; signal: AbortSignal },
+    ): Promise<Buffer> {
+      return call(signal, 'reading the picture', async (bounded) => {
+        const version = versionId ? { VersionId: versionId } : etag ? { IfMatch: `"${etag}"` } : {}
+        const { Body: body, ContentLength: length } = await s3
+          .send(new GetObjectCommand({ Bucket: bucket, Key: key, ...version }), { abortSignal: bounded })
+          .catch((error: unknown) => {
+            throw isGone(error) ? notFound(error) : error
+          })
+        return readBounded(addAbortSignal(bounded, body as Readable), length, maxBytes)
+      })
+    },
+
+    /** Overwrites. Metadata values must be ASCII. */
+    async put({
+      key,
+      body,
+      contentType,
+      metadata,
+      signal,
+    }: {
+      key: string
+      body: Buffer
+      contentType: string
+      metadata?: Record<string, string>
+      signal: AbortSignal
+    }): Promise<void> {
+      await call(signal, 'writing the music', (bounded) =>
+        s3.send(
+          new PutObjectCommand({
+            Bucket: bucket,
+            Key: key,
+            Body: body,
+            ContentLength: body.length,
+            ContentType: contentType,
+            ...(metadata && { Metadata: metadata }),
+          }),
+          { abortSignal: bounded },
+        ),
+      )
+    },
+
+    /** The newest version of an object; undefined when there is none. */
+    async head(
+      key: string,
+      signal: AbortSignal,
+    ): Promise<{ etag: string; versionId?: string; size: number } | undefined> {
+      return call(signal, 'looking for the object', async (bounded) => {
+        try {
+          const found = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: bounded })
+          return {
+            etag: (found.ETag ?? '').replaceAll('"', ''),
+            ...(found.VersionId && { versionId: found.VersionId }),
+            size: found.ContentLength ?? 0,
+          }
+        } catch (error) {
+          if (isGone(error)) return undefined
+          throw error
+        }
+      })
+    },
+
+    /** Resolves when the bucket exists and answers us. */
+    async ping(signal: AbortSignal): Promise<void> {
+      await call(signal, 'reaching the bucket', (bounded) =>
+        s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: bounded }),
+      )
+    },
+  }
+}
+
+async function readBounded(body: Readable, length: number | undefined, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    if (length !== undefined && length > maxBytes) throw tooLarge(`${length} bytes`, maxBytes)
+    for await (const chunk of body) {
+      bytes += chunk.length
+      if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`, maxBytes)
+      chunks.push(chunk)
+    }
+  } finally {
+    body.destroy()
+  }
+  if (length !== undefined && bytes !== length) throw new Error(`the body ended after ${bytes} of ${length} bytes`)
+  return Buffer.concat(chunks, bytes)
+}
+
+function tooLarge(found: string, maxBytes: number): PermanentFailure {
+  return new PermanentFailure('IMAGE_TOO_LARGE', `The picture has ${found}; at most ${maxBytes} are accepted`)
+}
+
+function notFound(cause: unknown): PermanentFailure {
+  return new PermanentFailure('IMAGE_NOT_FOUND', 'This version of the picture is gone or overwritten', { cause })
+}
+
+/**
+ * Missing object or version (404), overwritten since (412), a delete marker (405), a version id of no valid form.
+ * A missing bucket is a fault of the settings instead, and no picture's.
+ */
+function isGone(error: unknown): boolean {
+  if (!(error instanceof S3ServiceException) || error.name === 'NoSuchBucket') return false
+  const status = error.$metadata.httpStatusCode
+  return status === 404 || status === 405 || status === 412 || (status === 400 && error.name === 'NoSuchVersion')
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}

@@ -1,0 +1,116 @@
+import {
+  ChangeMessageVisibilityCommand,
+  GetQueueAttributesCommand,
+  type Message,
+  type MessageAttributeValue,
+  SendMessageCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs'
+import type { ErrorCode } from '../contract/error-code.ts'
+
+export type Queue = ReturnType<typeof createQueue>
+
+/** Why a message goes to the dead-letter queue. */
+export interface DeadLetterReason {
+  reasonCode: ErrorCode
+  reason: string
+  attempts: number
+  /** Decoded; absent when the message names no picture. */
+  imageKey?: string | undefined
+}
+
+/** SQS refuses a message with more. */
+const maxAttributes = 10
+const maxReasonLength = 1_000
+/** SQS's limit, from the receipt of the message. */
+const maxVisibilitySeconds = 43_200
+
+/** The queue of events and its dead-letter queue. Receiving and acknowledging are the poller's. */
+export function createQueue({
+  sqs,
+  queueUrl,
+  dlqUrl,
+  timeoutMs = 30_000,
+  now = () => new Date(),
+}: {
+  sqs: SQSClient
+  queueUrl: string
+  dlqUrl: string
+  timeoutMs?: number
+  now?: () => Date
+}) {
+  const bounded = () => ({ abortSignal: AbortSignal.timeout(timeoutMs) })
+
+  return {
+    /** Hides the message for so many seconds from now; 0 gives it back at once. Throws when it is no longer ours. */
+    async changeVisibility(message: Message, seconds: number): Promise<void> {
+      await sqs.send(
+        new ChangeMessageVisibilityCommand({
+          QueueUrl: queueUrl,
+          ReceiptHandle: message.ReceiptHandle,
+          VisibilityTimeout: Math.min(maxVisibilitySeconds, Math.max(0, Math.ceil(seconds))),
+        }),
+        bounded(),
+      )
+    },
+
+    /**
+     * Copies the message to the dead-letter queue, its body as received and its reason as attributes. Acknowledge the
+     * message only when this has resolved: cut off between the two it lies in both queues, never in neither.
+     */
+    async deadLetter(message: Message, reason: DeadLetterReason): Promise<void> {
+      await sqs.send(
+        new SendMessageCommand({
+          QueueUrl: dlqUrl,
+          MessageBody: message.Body,
+          MessageAttributes: deadLetterAttributes(message, reason, now()),
+        }),
+        bounded(),
+      )
+    },
+
+    /** Approximate, as SQS counts. */
+    async depth(): Promise<{ visible: number; inFlight: number }> {
+      const { Attributes: counts } = await sqs.send(
+        new GetQueueAttributesCommand({
+          QueueUrl: queueUrl,
+          AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
+        }),
+        bounded(),
+      )
+      return {
+        visible: Number(counts?.ApproximateNumberOfMessages),
+        inFlight: Number(counts?.ApproximateNumberOfMessagesNotVisible),
+      }
+    },
+  }
+}
+
+/**
+ * Ours come first, then as many of the message's own as fit. `image_key` is percent-encoded (decodeURIComponent gives
+ * the key): keys may hold characters that SQS refuses.
+ */
+function deadLetterAttributes(
+  message: Message,
+  { reasonCode, reason, attempts, imageKey }: DeadLetterReason,
+  failedAt: Date,
+): Record<string, MessageAttributeValue> {
+  const ours = {
+    reason_code: text(reasonCode),
+    reason: text(sqsText(reason).slice(0, maxReasonLength).toWellFormed() || reasonCode),
+    failed_at: text(failedAt.toISOString()),
+    attempts: { DataType: 'Number', StringValue: String(attempts) },
+    ...(imageKey && { image_key: text(imageKey.split('/').map(encodeURIComponent).join('/')) }),
+  }
+  const theirs = Object.entries(message.MessageAttributes ?? {}).filter(([name]) => !(name in ours))
+  return { ...Object.fromEntries(theirs.slice(0, maxAttributes - Object.keys(ours).length)), ...ours }
+}
+
+function text(value: string): MessageAttributeValue {
+  return { DataType: 'String', StringValue: value }
+}
+
+/** Without the characters that SQS refuses: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF. */
+function sqsText(value: string): string {
+  return value.toWellFormed().replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '')
+}

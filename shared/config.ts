@@ -1,0 +1,82 @@
+import Type, { type Static, type TObject, type TSchema } from 'typebox'
+import Value from 'typebox/value'
+import { type SettingName, settings } from './contract/setting.ts'
+
+export type Config<Name extends SettingName> = Static<TObject<Pick<typeof settings, Name>>>
+
+type Environment = Readonly<Record<string, string | undefined>>
+type Values = Partial<Record<SettingName, unknown>>
+
+/** Every fault of the settings at once, one line each. Values are never repeated: they may be secrets. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+  readonly faults: readonly string[]
+
+  constructor(faults: readonly string[]) {
+    super(`The settings have faults:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
+    this.faults = faults
+  }
+}
+
+/**
+ * Reads the named settings from the environment. An empty variable counts as absent, as compose files leave them.
+ * Throws ConfigError.
+ */
+export function readConfig<Name extends SettingName>(names: readonly Name[], env: Environment): Config<Name> {
+  const values: Values = {}
+  const faults: string[] = []
+  for (const name of names) {
+    const schema: TSchema = settings[name]
+    const raw = env[name]?.trim()
+    if (raw) {
+      const value = Type.IsNumber(schema) || Type.IsInteger(schema) ? Number(raw) : raw
+      if (Value.Check(schema, value)) values[name] = value
+      else faults.push(`${name} ${expected(schema, value)}`)
+    } else if ('default' in schema) values[name] = schema.default
+    else if (!Type.IsOptional(schema)) faults.push(`${name} is missing: ${describe(schema)}`)
+  }
+  for (const rule of rules) {
+    if (!rule.names.every((name) => (names as readonly SettingName[]).includes(name))) continue
+    const fault = rule.check(values)
+    if (fault) faults.push(fault)
+  }
+  if (faults.length) throw new ConfigError(faults)
+  return values as Config<Name>
+}
+
+/** What must hold between settings; asked only where a service reads all of `names`. */
+const rules: { names: SettingName[]; check: (values: Values) => string | undefined }[] = [
+  {
+    names: ['DATABASE_URL', 'DATABASE_TLS'],
+    check: ({ DATABASE_URL: url, DATABASE_TLS: tls }) => {
+      if (typeof url !== 'string') return undefined
+      if (!URL.canParse(url)) return 'DATABASE_URL is not a valid URL: percent-encode the user and the password'
+      if (tls !== 'off' || isLoopback(new URL(url).hostname)) return undefined
+      return 'DATABASE_TLS must not be off: the host in DATABASE_URL is not on loopback'
+    },
+  },
+  {
+    names: ['AUTH', 'API_KEYS'],
+    check: ({ AUTH, API_KEYS }) =>
+      AUTH || API_KEYS ? undefined : 'API_KEYS is missing: bearer keys, or AUTH=none for an API open to everyone',
+  },
+]
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+function expected(schema: TSchema, value: unknown): string {
+  const reasons = Value.Errors(schema, value).map(({ message, params }) =>
+    'allowedValues' in params
+      ? `must be one of ${params.allowedValues.join(', ')}`
+      : 'allowedValue' in params
+        ? `must be ${params.allowedValue}`
+        : message,
+  )
+  return `${reasons.join(' and ')}: ${describe(schema)}`
+}
+
+function describe(schema: TSchema): string {
+  return 'description' in schema && typeof schema.description === 'string' ? schema.description : 'no description'
+}

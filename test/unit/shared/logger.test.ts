@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createLogger, imageLogger } from '#shared/logger.ts'
+
+test('a line carries the service, the image key and the message id', () => {
+  const { logger, lines } = captured()
+  imageLogger(logger, { key: 'uploads/그림.jpg', messageId: 'm-1' }).info('claimed')
+  const { time, pid, ...line } = lines()[0]!
+  assert.match(String(time), /^\d{4}-\d\d-\d\dT/)
+  assert.equal(pid, process.pid)
+  assert.deepEqual(line, {
+    level: 'info',
+    service: 'test',
+    image_key: 'uploads/그림.jpg',
+    message_id: 'm-1',
+    msg: 'claimed',
+  })
+})
+
+test('an error is written with its chain of causes and without fields that drivers hang on it', () => {
+  const { logger, lines } = captured()
+  const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', sql: 'select secret' })
+  const error = new Error('the job could not be claimed', {
+    cause: new AggregateError([refused], 'no address answered'),
+  })
+  logger.error({ err: error }, 'failed')
+  const { err } = lines()[0]! as { err: { message: string; stack: string; cause: { errors: object[] } } }
+  assert.equal(err.message, 'the job could not be claimed')
+  assert.match(err.stack, /logger\.test/)
+  const { stack: _, ...inner } = err.cause.errors[0] as { stack: string }
+  assert.deepEqual(inner, { type: 'Error', message: 'connect ECONNREFUSED', code: 'ECONNREFUSED' })
+})
+
+test('an error that is its own cause is cut off', () => {
+  const { logger, lines } = captured()
+  const error: Error = new Error('round')
+  error.cause = error
+  logger.error({ err: error }, 'failed')
+  assert.equal(lines().length, 1)
+})
+
+test('secrets are redacted wherever they stand', () => {
+  const { logger, text } = captured()
+  const url = 'mysql://user:hunter2@db.example:4000/promenade'
+  logger.info({ url, headers: { authorization: 'Basic aHVudGVyMg==' }, api_keys: 'k"hunter2' }, `using ${url}`)
+  logger.info(
+    'https://b.s3.amazonaws.com/uploads/a.jpg?X-Amz-Signature=hunter2&x-amz-credential=hunter2%2F2&X-Amz-Date=1',
+  )
+  logger.error({ err: new Error(`cannot reach ${url} with Bearer hunter2`, { cause: new Error(url) }) }, 'failed')
+  logger.info({ url: 'mysql://user:p@ss@hunter2@db.example/x' }, 'a password with an at sign')
+  assert.doesNotMatch(text(), /hunter2|aHVudGVyMg/)
+  assert.match(text(), /mysql:\/\/\*\*\*@db\.example:4000\/promenade/)
+  assert.match(text(), /X-Amz-Date=1/)
+  for (const line of text().trim().split('\n')) JSON.parse(line)
+})
+
+function captured() {
+  const written: string[] = []
+  const logger = createLogger({
+    level: 'info',
+    service: 'test',
+    destination: { write: (line: string) => written.push(line) },
+  })
+  return {
+    logger,
+    text: () => written.join(''),
+    lines: () => written.map((line) => JSON.parse(line) as Record<string, unknown>),
+  }
+}
