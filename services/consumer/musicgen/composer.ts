@@ -1,0 +1,151 @@
+import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import type { MusicManifest } from '#shared/model/manifest.ts'
+import type { Graph, Tensor } from '../onnx/graph.ts'
+import { frameCount, stepCount, undoDelay } from './delay-pattern.ts'
+import { createUniform } from './random.ts'
+import type { TextTokenizer } from './text-tokenizer.ts'
+
+export interface Clip {
+  prompt: string
+  /** 0 to 2^32 - 1. Same prompt, seed and seconds: same music, whatever else is in the batch. */
+  seed: number
+  seconds: number
+}
+
+/** One track per channel, each of the clip's samples, about -1 to 1. */
+export type Pcm = Float32Array[]
+
+/** Columns of the delay pattern that one call of the decoder samples: one second of sound. */
+const stepsPerChunk = 50
+
+/** Text to PCM with a MusicGen model; the graphs stay the caller's to release. */
+export function createComposer(dependencies: {
+  manifest: MusicManifest['music']
+  tokenizer: TextTokenizer
+  graphs: { textEncoder: Graph; decoder: Graph; audioDecoder: Graph }
+}) {
+  const { manifest, tokenizer, graphs } = dependencies
+  const { codebooks, codebookSize, frameRate, channels } = manifest
+
+  /**
+   * Composes the clips in one loop. `onProgress` hears, after every chunk, how much of the longest clip is sampled
+   * (0 to 1). Throws `signal.reason` before the next chunk when `signal` is aborted.
+   */
+  async function compose(
+    clips: readonly Clip[],
+    { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void },
+  ): Promise<Pcm[]> {
+    const frames = clips.map(({ seconds }) => frameCount(seconds, frameRate))
+    const columns = await sample(clips, frames, { signal, onProgress })
+    const tracks: Pcm[] = []
+    for (const [clip, count] of frames.entries()) {
+      signal.throwIfAborted()
+      tracks.push(await decodeAudio(undoDelay(columns, { clip, batch: clips.length, codebooks, frames: count }), count))
+    }
+    return tracks
+  }
+
+  /** @returns the sampled columns [steps, batch, codebooks] */
+  async function sample(
+    clips: readonly Clip[],
+    frames: readonly number[],
+    { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void },
+  ): Promise<BigInt64Array> {
+    const batch = clips.length
+    const steps = stepCount(Math.max(...frames), codebooks)
+    const columns = new BigInt64Array(steps * batch * codebooks)
+    const text = await encodeText(clips.map(({ prompt }) => prompt))
+    const draws = clips.map(({ seed }) => createUniform(seed))
+    let cache = emptyCache(batch)
+    let codes = new BigInt64Array(batch * codebooks).fill(BigInt(codebookSize))
+    for (let position = 0; position < steps; position += stepsPerChunk) {
+      signal.throwIfAborted()
+      const count = Math.min(stepsPerChunk, steps - position)
+      const chunk = await graphs.decoder.run({
+        ...text,
+        ...cache,
+        ...sampling(frames),
+        [musicDecoder.codes]: int64(codes, [batch, codebooks]),
+        [musicDecoder.position]: int64([position], []),
+        [musicDecoder.uniforms]: float32(uniforms(draws, count), [count, batch, codebooks]),
+      })
+      const sampled = output(chunk, musicDecoder.columns, 'int64').data
+      columns.set(sampled, position * batch * codebooks)
+      codes = sampled.slice(-batch * codebooks)
+      cache = {
+        [musicDecoder.pastKeys]: output(chunk, musicDecoder.presentKeys, 'float32'),
+        [musicDecoder.pastValues]: output(chunk, musicDecoder.presentValues, 'float32'),
+      }
+      onProgress((position + count) / steps)
+    }
+    return columns
+  }
+
+  /** Prompts of unequal length are padded to the longest and masked. */
+  async function encodeText(prompts: readonly string[]): Promise<Record<string, Tensor>> {
+    const encoded = prompts.map((prompt) => tokenizer.encode(prompt).ids)
+    const length = Math.max(...encoded.map((ids) => ids.length))
+    const ids = new BigInt64Array(prompts.length * length).fill(BigInt(manifest.textPadToken))
+    const mask = new BigInt64Array(prompts.length * length)
+    for (const [row, tokens] of encoded.entries()) {
+      ids.set(tokens.map(BigInt), row * length)
+      mask.fill(1n, row * length, row * length + tokens.length)
+    }
+    const attentionMask = int64(mask, [prompts.length, length])
+    const states = await graphs.textEncoder.run({
+      [textEncoder.inputIds]: int64(ids, [prompts.length, length]),
+      [textEncoder.attentionMask]: attentionMask,
+    })
+    return {
+      [musicDecoder.attentionMask]: attentionMask,
+      [musicDecoder.crossKeys]: output(states, textEncoder.crossKeys, 'float32'),
+      [musicDecoder.crossValues]: output(states, textEncoder.crossValues, 'float32'),
+    }
+  }
+
+  function emptyCache(batch: number): Record<string, Tensor> {
+    const rows = manifest.guided ? 2 * batch : batch
+    const empty = float32(new Float32Array(0), [manifest.layers, rows, manifest.heads, 0, manifest.headWidth])
+    return { [musicDecoder.pastKeys]: empty, [musicDecoder.pastValues]: empty }
+  }
+
+  function sampling(frames: readonly number[]): Record<string, Tensor> {
+    return {
+      [musicDecoder.frameCounts]: int64(frames, [frames.length]),
+      [musicDecoder.temperature]: float32(Float32Array.of(manifest.temperature), []),
+      [musicDecoder.topK]: int64([manifest.topK], []),
+      ...(manifest.guided && { [musicDecoder.guidanceScale]: float32(Float32Array.of(manifest.guidanceScale), []) }),
+    }
+  }
+
+  /** Draws of each clip in the order step, codebook: [steps, batch, codebooks]. */
+  function uniforms(draws: readonly (() => number)[], steps: number): Float32Array {
+    const values = new Float32Array(steps * draws.length * codebooks)
+    for (let i = 0; i < values.length; i++) values[i] = draws[Math.floor(i / codebooks) % draws.length]!()
+    return values
+  }
+
+  /** @param codes [codebooks, frames] */
+  async function decodeAudio(codes: BigInt64Array, frames: number): Promise<Pcm> {
+    const decoded = await graphs.audioDecoder.run({ [audioDecoder.codes]: int64(codes, [1, codebooks, frames]) })
+    const pcm = output(decoded, audioDecoder.pcm, 'float32').data
+    const samples = pcm.length / channels
+    return Array.from({ length: channels }, (_, channel) => pcm.slice(channel * samples, (channel + 1) * samples))
+  }
+
+  return { compose }
+}
+
+function float32(data: Float32Array, dims: number[]): Tensor {
+  return { type: 'float32', data, dims }
+}
+
+function int64(data: BigInt64Array | readonly number[], dims: number[]): Tensor {
+  return { type: 'int64', data: data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), dims }
+}
+
+function output<T extends Tensor['type']>(outputs: Record<string, Tensor>, name: string, type: T) {
+  const tensor = outputs[name]
+  if (tensor?.type !== type) throw new Error(`graph output ${name} is ${tensor?.type ?? 'missing'}, expected ${type}`)
+  return tensor as Extract<Tensor, { type: T }>
+}

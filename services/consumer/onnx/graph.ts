@@ -1,0 +1,51 @@
+import { basename } from 'node:path'
+import { InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node'
+
+/** A dense tensor in row-major order. */
+export type Tensor =
+  | { type: 'float32'; data: Float32Array; dims: readonly number[] }
+  | { type: 'int64'; data: BigInt64Array; dims: readonly number[] }
+
+/** A loaded ONNX graph. `run` blocks its thread until the graph has run: only the inference process may call it. */
+export interface Graph {
+  run(inputs: Record<string, Tensor>): Promise<Record<string, Tensor>>
+  release(): Promise<void>
+}
+
+/**
+ * The providers among `wanted` that this installation of ONNX Runtime has, in the order wanted.
+ * Throws when there is none.
+ */
+export function availableProviders(wanted: readonly string[]): string[] {
+  const supported = listSupportedBackends().map(({ name }) => name)
+  const available = wanted.filter((name) => supported.includes(name))
+  if (available.length) return available
+  throw new Error(
+    `EXECUTION_PROVIDERS asks for ${wanted.join(', ')}, but this installation of onnxruntime-node has ` +
+      `${supported.join(', ')}: add cpu, or reinstall with ONNXRUNTIME_NODE_INSTALL=cuda12`,
+  )
+}
+
+export async function openGraph(path: string, options: { executionProviders: readonly string[] }): Promise<Graph> {
+  const session = await InferenceSession.create(path, {
+    executionProviders: options.executionProviders,
+    graphOptimizationLevel: 'all',
+  }).catch((cause) => {
+    throw new Error(`${path}: ONNX Runtime cannot load the graph: ${cause.message}`, { cause })
+  })
+  return {
+    async run(inputs) {
+      const feeds: Record<string, OrtTensor> = {}
+      for (const [name, { type, data, dims }] of Object.entries(inputs)) feeds[name] = new OrtTensor(type, data, dims)
+      const outputs: Record<string, Tensor> = {}
+      for (const [name, { type, data, dims }] of Object.entries(await session.run(feeds))) {
+        if (type !== 'float32' && type !== 'int64') {
+          throw new Error(`${basename(path)}: output ${name} is ${type}, expected float32 or int64`)
+        }
+        outputs[name] = { type, data, dims } as Tensor
+      }
+      return outputs
+    },
+    release: () => session.release(),
+  }
+}
