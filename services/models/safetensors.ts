@@ -1,0 +1,202 @@
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+import { CheckpointError } from './checkpoint-error.ts'
+
+/** The format's own bound on its header. */
+const maxHeaderBytes = 100_000_000
+const bytesPerElement: Record<string, number> = { F32: 4, F16: 2, BF16: 2 }
+
+const size = Type.Integer({ minimum: 0 })
+const Entry = Type.Object({ dtype: Type.String(), shape: Type.Array(size), data_offsets: Type.Tuple([size, size]) })
+type Entry = Static<typeof Entry>
+const ShardIndex = Type.Object({ weight_map: Type.Record(Type.String(), Type.String()) })
+
+export interface Checkpoint {
+  readonly names: string[]
+  /** Undefined when there is no such tensor. */
+  dims(name: string): number[] | undefined
+  /** One tensor from the disk as float32. Throws CheckpointError when it is missing or of other dimensions. */
+  read(name: string, dims: number[]): Float32Array
+  close(): void
+}
+
+/** Opens the weights of a Hugging Face checkpoint: `model.safetensors`, or the shards its index lists. */
+export function openCheckpoint(dir: string): Checkpoint {
+  const single = join(dir, 'model.safetensors')
+  const index = join(dir, 'model.safetensors.index.json')
+  const shards = existsSync(single) ? [single] : existsSync(index) ? readShardNames(index, dir) : undefined
+  if (!shards) {
+    const found = existsSync(dir) ? readdirSync(dir).join(', ') || 'nothing' : 'no such folder'
+    throw new CheckpointError(
+      `${dir}: expected model.safetensors or model.safetensors.index.json, found ${found}. ` +
+        'A checkpoint in pytorch_model.bin must be converted to safetensors first.',
+    )
+  }
+  const files: SafetensorsFile[] = []
+  const close = () => {
+    for (const file of files) file.close()
+  }
+  try {
+    for (const shard of shards) files.push(openFile(shard))
+  } catch (error) {
+    close()
+    throw error
+  }
+  const fileOf = new Map(files.flatMap((file) => Object.keys(file.entries).map((name) => [name, file])))
+  const dims = (name: string) => fileOf.get(name)?.entries[name]?.shape
+  return {
+    names: [...fileOf.keys()],
+    dims,
+    read(name, expected) {
+      const found = dims(name)
+      if (!found) throw new CheckpointError(`${dir}: tensor ${name} is missing, expected [${expected}]`)
+      if (found.join() !== expected.join()) {
+        throw new CheckpointError(`${dir}: tensor ${name} is [${found}], expected [${expected}]`)
+      }
+      return fileOf.get(name)!.read(name)
+    },
+    close,
+  }
+}
+
+type SafetensorsFile = ReturnType<typeof openFile>
+
+function openFile(path: string) {
+  const descriptor = openSync(path, 'r')
+  try {
+    const { entries, dataOffset } = readHeader(descriptor, path)
+    return {
+      entries,
+      read(name: string): Float32Array {
+        const { dtype, data_offsets } = entries[name]!
+        return toFloat32(
+          readAt(descriptor, path, dataOffset + data_offsets[0], data_offsets[1] - data_offsets[0]),
+          dtype,
+        )
+      },
+      close: () => closeSync(descriptor),
+    }
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
+function readHeader(descriptor: number, path: string) {
+  const fileBytes = fstatSync(descriptor).size
+  if (fileBytes < 8) throw new CheckpointError(`${path}: ${fileBytes} bytes are too few for a safetensors file`)
+  const headerBytes = Number(readAt(descriptor, path, 0, 8).readBigUInt64LE())
+  if (headerBytes > Math.min(maxHeaderBytes, fileBytes - 8)) {
+    throw new CheckpointError(`${path}: not a safetensors file, or cut off: its header would have ${headerBytes} bytes`)
+  }
+  const header = parseHeader(readAt(descriptor, path, 8, headerBytes).toString(), path)
+  const dataOffset = 8 + headerBytes
+  const entries: Record<string, Entry> = {}
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') continue
+    if (!Value.Check(Entry, entry)) {
+      throw new CheckpointError(`${path}: tensor ${name} needs dtype, shape and data_offsets in the header`)
+    }
+    const [begin, end] = entry.data_offsets
+    const elementBytes = bytesPerElement[entry.dtype]
+    if (elementBytes && end - begin !== elementCount(entry.shape) * elementBytes) {
+      throw new CheckpointError(`${path}: tensor ${name} has ${end - begin} bytes for ${entry.dtype} [${entry.shape}]`)
+    }
+    if (dataOffset + end > fileBytes) {
+      throw new CheckpointError(
+        `${path}: cut off: tensor ${name} ends at byte ${dataOffset + end} of ${fileBytes}. Fetch the file again.`,
+      )
+    }
+    entries[name] = entry
+  }
+  return { entries, dataOffset }
+}
+
+function parseHeader(text: string, path: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new CheckpointError(`${path}: the safetensors header is not JSON`, { cause })
+  }
+}
+
+function readShardNames(path: string, dir: string): string[] {
+  const index: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  if (!Value.Check(ShardIndex, index)) throw new CheckpointError(`${path}: expected a weight_map of strings`)
+  const names = [...new Set(Object.values(index.weight_map))]
+  for (const name of names) {
+    if (name !== basename(name)) throw new CheckpointError(`${path}: shard ${name} must be a file beside the index`)
+    if (!existsSync(join(dir, name))) throw new CheckpointError(`${path}: shard ${name} is missing`)
+  }
+  return names.map((name) => join(dir, name))
+}
+
+function readAt(descriptor: number, path: string, offset: number, length: number): Buffer<ArrayBuffer> {
+  const bytes = Buffer.from(new ArrayBuffer(length))
+  for (let done = 0; done < length; ) {
+    const count = readSync(descriptor, bytes, done, Math.min(length - done, 2 ** 30), offset + done)
+    if (count === 0) throw new CheckpointError(`${path}: cut off at byte ${offset + done}. Fetch the file again.`)
+    done += count
+  }
+  return bytes
+}
+
+function toFloat32(bytes: Buffer<ArrayBuffer>, dtype: string): Float32Array {
+  if (dtype === 'F32') return new Float32Array(bytes.buffer)
+  if (dtype === 'F16') return Float32Array.from(new Uint16Array(bytes.buffer), halfToFloat)
+  if (dtype === 'BF16') {
+    const bits = Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16)
+    return new Float32Array(bits.buffer)
+  }
+  throw new CheckpointError(`weights of type ${dtype} are not supported: expected F32, F16 or BF16`)
+}
+
+/** IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
+function halfToFloat(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1
+  const exponent = (half >> 10) & 0x1f
+  const fraction = half & 0x3ff
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024))
+}
+
+export interface Tensor {
+  name: string
+  dims: number[]
+  data: Float32Array
+}
+
+/** Writes float32 tensors as one safetensors file. */
+export function writeSafetensors(path: string, tensors: Tensor[]): void {
+  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } }
+  let offset = 0
+  for (const { name, dims, data } of tensors) {
+    if (data.length !== elementCount(dims)) throw new RangeError(`${name}: ${data.length} elements for [${dims}]`)
+    header[name] = { dtype: 'F32', shape: dims, data_offsets: [offset, offset + data.byteLength] }
+    offset += data.byteLength
+  }
+  const json = Buffer.from(JSON.stringify(header))
+  // Padded with spaces, so that the data begins on a multiple of 8.
+  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')])
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(padded.length))
+  const descriptor = openSync(path, 'w')
+  try {
+    const parts = [
+      length,
+      padded,
+      ...tensors.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+    ]
+    for (const part of parts) {
+      for (let done = 0; done < part.byteLength; ) done += writeSync(descriptor, part, done)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function elementCount(dims: number[]): number {
+  return dims.reduce((product, dim) => product * dim, 1)
+}
