@@ -1,0 +1,57 @@
+import { styleCount } from '#shared/contract/result.ts'
+import { imageClassifier } from '#shared/model/graph.ts'
+import type { ClassifierManifest } from '#shared/model/manifest.ts'
+import type { Graph, Tensor } from '../onnx/graph.ts'
+
+export interface Ranked {
+  name: string
+  /** Probability among the labels of its set. */
+  score: number
+}
+
+export interface Classification {
+  genre: Ranked
+  /** The most probable styles, scores descending. */
+  styles: Ranked[]
+  /** [embeddingWidth], of length 1 */
+  embedding: Float32Array
+}
+
+/** Pixel values to ranked genres and styles; the graph stays the caller's to release. */
+export function createClassifier(dependencies: {
+  manifest: ClassifierManifest['classifier']
+  graph: Pick<Graph, 'run'>
+}) {
+  const { manifest, graph } = dependencies
+  const { crop } = manifest.image
+
+  return {
+    /** @param pixels [3, crop, crop], as `preprocess` makes them */
+    async classify(pixels: Float32Array): Promise<Classification> {
+      const outputs = await graph.run({
+        [imageClassifier.pixelValues]: { type: 'float32', data: pixels, dims: [1, 3, crop, crop] },
+      })
+      const [genre] = rank(manifest.genres, row(outputs, imageClassifier.genres, manifest.genres.length))
+      const styles = rank(manifest.styles, row(outputs, imageClassifier.styles, manifest.styles.length))
+      const embedding = row(outputs, imageClassifier.embedding, manifest.embeddingWidth)
+      return { genre: genre!, styles: styles.slice(0, styleCount), embedding }
+    },
+  }
+}
+
+function row(outputs: Record<string, Tensor>, name: string, length: number): Float32Array {
+  const output = outputs[name]
+  if (output?.type !== 'float32' || output.data.length !== length) {
+    const found = output ? `${output.type} [${output.dims}]` : 'nothing'
+    throw new Error(`the classifier's graph gave ${found} as ${name}, expected float32 [1,${length}]`)
+  }
+  if (!output.data.every(Number.isFinite)) {
+    throw new Error(`the classifier's graph gave ${name} that are not all finite numbers`)
+  }
+  return output.data
+}
+
+/** Labels with their probabilities, the most probable first; equal ones in the order of the labels. */
+export function rank(names: readonly string[], probabilities: Float32Array): Ranked[] {
+  return names.map((name, i) => ({ name, score: probabilities[i]! })).sort((a, b) => b.score - a.score)
+}

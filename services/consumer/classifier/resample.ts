@@ -1,0 +1,108 @@
+import type { ClassifierManifest } from '#shared/model/manifest.ts'
+
+/** 8-bit pixels in rows, the channels of a pixel side by side. */
+export interface Raster {
+  width: number
+  height: number
+  channels: number
+  /** [height, width, channels] */
+  data: Uint8Array
+}
+
+interface Window {
+  offset: number
+  length: number
+}
+
+export type Kernel = ClassifierManifest['classifier']['image']['resample']
+
+/** Weights are fixed-point with this many fractional bits, so that a sum over pixels fits 32 bits. */
+const fractionBits = 22
+
+/**
+ * Resizes `source` to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
+ * out the rest. Bit for bit Pillow's `Image.resize` (src/libImaging/Resample.c), for which image models are trained:
+ * antialiasing kernels, columns before rows, 8 bits in between.
+ */
+export function resample(
+  source: Raster,
+  target: { width: number; height: number; columns: Window; rows: Window; kernel: Kernel },
+): Raster {
+  const { channels } = source
+  const across = taps(source.width, target.width, target.columns, target.kernel)
+  const down = taps(source.height, target.height, target.rows, target.kernel)
+  const top = Math.min(...down.map(({ first }) => first))
+  const bottom = Math.max(...down.map(({ first, weights }) => first + weights.length))
+
+  // [bottom - top, columns, channels]
+  const width = target.columns.length
+  const squeezed = new Uint8Array((bottom - top) * width * channels)
+  for (let row = top; row < bottom; row++) {
+    for (const [column, { first, weights }] of across.entries()) {
+      for (let channel = 0; channel < channels; channel++) {
+        squeezed[((row - top) * width + column) * channels + channel] = convolve(
+          source.data,
+          (row * source.width + first) * channels + channel,
+          channels,
+          weights,
+        )
+      }
+    }
+  }
+
+  const stride = width * channels
+  const data = new Uint8Array(target.rows.length * stride)
+  for (const [row, { first, weights }] of down.entries()) {
+    for (let i = 0; i < stride; i++) {
+      data[row * stride + i] = convolve(squeezed, (first - top) * stride + i, stride, weights)
+    }
+  }
+  return { width, height: target.rows.length, channels, data }
+}
+
+function convolve(pixels: Uint8Array, start: number, stride: number, weights: Int32Array): number {
+  let sum = 1 << (fractionBits - 1)
+  for (let i = 0, at = start; i < weights.length; i++, at += stride) sum += pixels[at]! * weights[i]!
+  return Math.min(Math.max(sum >> fractionBits, 0), 255)
+}
+
+/** The source pixels, and their weights, of every output pixel inside `window`. */
+function taps(from: number, to: number, window: Window, kernel: Kernel): { first: number; weights: Int32Array }[] {
+  const scale = from / to
+  return Array.from({ length: window.length }, (_, i) => {
+    const center = (window.offset + i + 0.5) * scale
+    if (kernel === 'nearest') {
+      return { first: Math.min(Math.floor(center), from - 1), weights: Int32Array.of(1 << fractionBits) }
+    }
+    const { reach, weight } = kernels[kernel]
+    const stretch = Math.max(scale, 1)
+    const first = Math.max(Math.trunc(center - reach * stretch + 0.5), 0)
+    const last = Math.min(Math.trunc(center + reach * stretch + 0.5), from)
+    const exact = Array.from({ length: last - first }, (_, j) => weight((first + j - center + 0.5) * (1 / stretch)))
+    const total = exact.reduce((sum, value) => sum + value, 0)
+    const weights = Int32Array.from(exact, (value) => {
+      const fixed = (value / total) * (1 << fractionBits)
+      return Math.trunc(fixed + (fixed < 0 ? -0.5 : 0.5))
+    })
+    return { first, weights }
+  })
+}
+
+/** `reach`: where the kernel ends, in output pixels from the centre. */
+const kernels: Record<Exclude<Kernel, 'nearest'>, { reach: number; weight(x: number): number }> = {
+  bilinear: { reach: 1, weight: (x) => Math.max(1 - Math.abs(x), 0) },
+  bicubic: { reach: 2, weight: (x) => cubic(Math.abs(x)) },
+  lanczos3: { reach: 3, weight: (x) => (-3 <= x && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+}
+
+/** Keys' cubic convolution with a = -1/2. */
+function cubic(x: number): number {
+  const a = -0.5
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1
+  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a
+  return 0
+}
+
+function sinc(x: number): number {
+  return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI)
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs'
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+
+const LabelSet = Type.Object(
+  {
+    /** Sentences with `{}` where the text of a label goes; the label's embedding is the mean over all of them. */
+    phrasings: Type.Array(Type.String({ pattern: '\\{\\}' }), { minItems: 1 }),
+    labels: Type.Array(
+      Type.Object(
+        {
+          /** What results say. */
+          name: Type.String({ minLength: 1 }),
+          /** What the text tower reads. */
+          text: Type.String({ minLength: 1 }),
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1 },
+    ),
+  },
+  { additionalProperties: false },
+)
+export type LabelSet = Static<typeof LabelSet>
+
+const Labels = Type.Object(
+  {
+    /** Of the softmax over cosine similarities; null takes the checkpoint's own, exp(-logit_scale). */
+    temperature: Type.Union([Type.Null(), Type.Number({ exclusiveMinimum: 0 })]),
+    genres: LabelSet,
+    styles: LabelSet,
+  },
+  { additionalProperties: false },
+)
+export type Labels = Static<typeof Labels>
+
+/** Reads a labels file, by default WikiArt's labels beside this module. Throws one line that names the faulty field. */
+export function readLabels(path: string | URL = new URL('labels.json', import.meta.url)): Labels {
+  const labels: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  if (!Value.Check(Labels, labels)) {
+    const [error] = Value.Errors(Labels, labels)
+    throw new Error(`${path}: ${error?.instancePath || 'the file'} ${error?.message}`)
+  }
+  for (const set of ['genres', 'styles'] as const) {
+    const names = labels[set].labels.map(({ name }) => name)
+    const twice = names.find((name, i) => names.indexOf(name) !== i)
+    if (twice) throw new Error(`${path}: /${set}/labels has the name ${twice} twice, expected every name once`)
+  }
+  return labels
+}
+
+/** Every sentence about a label. */
+export function sentences({ phrasings }: LabelSet, { text }: { text: string }): string[] {
+  return phrasings.map((phrasing) => phrasing.replaceAll('{}', () => text))
+}
