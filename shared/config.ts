@@ -62,7 +62,7 @@ const rules: { names: SettingName[]; check: (values: Values) => string | undefin
   },
 ]
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
