@@ -1,5 +1,4 @@
 import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -45,11 +44,13 @@ export function startChild({
     stdio: ['ignore', log, log, 'ipc'],
   })
   closeSync(log)
-  const gone = once(guard, 'exit')
+  const gone = new Promise<string>((resolve) => {
+    guard.once('exit', () => resolve('stopped'))
+    guard.once('error', (error) => resolve(error.message))
+  })
   const ended = new Promise<string>((resolve) => {
     guard.once('message', (how) => resolve(String(how)))
-    guard.once('error', (error) => resolve(error.message))
-    guard.once('exit', () => resolve('stopped'))
+    void gone.then(resolve)
   })
 
   return {

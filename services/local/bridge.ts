@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FauxqsServer, SpyMessage } from 'fauxqs'
+
+/** Uploads waiting to be announced, at most: past it S3 refuses the upload, and the client tries again. */
+const maxWaiting = 10_000
+
+interface Upload {
+  key: string
+  sequencer: string
+  eventTime: string
+}
+
+export interface BridgeOptions {
+  spy: FauxqsServer['spy']
+  bucket: string
+  region: string
+  /** Only keys that begin with it are announced. */
+  prefix: string
+  head(key: string): Promise<{ etag: string; size: number } | undefined>
+  send(body: string): void
+  onError(error: unknown): void
+}
+
+/** S3's event notifications, which the emulator lacks: each upload becomes a message like those that S3 sends. */
+export function createBridge({ spy, bucket, region, prefix, head, send, onError }: BridgeOptions) {
+  const waiting: Upload[] = []
+  const nextSequencer = createSequencer()
+  let draining: Promise<void> = Promise.resolve()
+  let closed = false
+
+  // The emulator asks each waiter about each event as it happens: one that is never satisfied misses none of them.
+  spy.waitForMessage(see).catch(() => {
+    // The emulator has stopped.
+  })
+
+  function see(event: SpyMessage): boolean {
+    if (closed || event.service !== 's3' || event.status !== 'uploaded') return false
+    if (event.bucket !== bucket || !event.key.startsWith(prefix)) return false
+    if (waiting.length === maxWaiting) throw new Error(`${maxWaiting} uploads are waiting to be announced`)
+    waiting.push({
+      key: event.key,
+      sequencer: nextSequencer(event.timestamp),
+      eventTime: new Date(event.timestamp).toISOString(),
+    })
+    if (waiting.length === 1) draining = drain()
+    return false
+  }
+
+  async function drain(): Promise<void> {
+    for (let upload = waiting[0]; upload; upload = waiting[0]) {
+      try {
+        const object = await head(upload.key)
+        if (object) send(JSON.stringify(notification({ ...upload, ...object, bucket, region })))
+      } catch (error) {
+        onError(error)
+      }
+      waiting.shift()
+    }
+  }
+
+  return {
+    /** Announces what has been uploaded and nothing after it. Throws when that takes more than 5 s. */
+    async close(): Promise<void> {
+      closed = true
+      const inTime = await Promise.race([draining.then(() => true), sleep(5_000, false, { ref: false })])
+      if (!inTime) throw new Error(`${waiting.length} uploads were not announced`)
+    },
+  }
+}
+
+/** Hexadecimal, of one width, larger at each call and after a restart. `now` in milliseconds. */
+export function createSequencer(): (now: number) => string {
+  let last = 0n
+  return (now) => {
+    const start = BigInt(now) << 16n
+    last = start > last ? start : last + 1n
+    return last.toString(16).toUpperCase().padStart(18, '0')
+  }
+}
+
+/** As S3 encodes keys in its events: like a form, but for the slashes. */
+export function formEncodeKey(key: string): string {
+  return encodeURIComponent(key)
+    .replace(/[!'()~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%2F', '/')
+    .replaceAll('%20', '+')
+}
+
+function notification({
+  bucket,
+  region,
+  key,
+  size,
+  etag,
+  sequencer,
+  eventTime,
+}: Upload & { bucket: string; region: string; size: number; etag: string }) {
+  const owner = { principalId: 'promenade-local' }
+  return {
+    Records: [
+      {
+        eventVersion: '2.1',
+        eventSource: 'aws:s3',
+        awsRegion: region,
+        eventTime,
+        eventName: 'ObjectCreated:Put',
+        userIdentity: owner,
+        requestParameters: { sourceIPAddress: '127.0.0.1' },
+        responseElements: {
+          'x-amz-request-id': randomBytes(8).toString('hex').toUpperCase(),
+          'x-amz-id-2': 'promenade-local',
+        },
+        s3: {
+          s3SchemaVersion: '1.0',
+          configurationId: 'uploads',
+          bucket: { name: bucket, ownerIdentity: owner, arn: `arn:aws:s3:::${bucket}` },
+          object: { key: formEncodeKey(key), size, eTag: etag, sequencer },
+        },
+      },
+    ],
+  }
+}

@@ -1,0 +1,106 @@
+import { join } from 'node:path'
+import { S3Client } from '@aws-sdk/client-s3'
+import type { FauxqsServer } from 'fauxqs'
+import { createObjectStore } from '#shared/aws/object-store.ts'
+import { uploadsPrefix } from '#shared/contract/key.ts'
+import { createBridge } from './bridge.ts'
+import { startDatabase } from './database.ts'
+import { region, startEmulator } from './emulator.ts'
+
+const bucket = 'promenade-local'
+const queueName = 'promenade-uploads'
+const dlqName = 'promenade-uploads-dlq'
+const day = 24 * 60 * 60
+const maxReceiveCount = 5
+const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+
+export interface StackOptions {
+  /** Keeps objects, messages and the database here; without it they go when the stack does. */
+  stateDir?: string | undefined
+  /** DATABASE_URL, DATABASE_TLS and DATABASE_CA of another database than a private one. */
+  database?: Record<string, string> | undefined
+  onError?: (error: unknown) => void
+}
+
+export type Stack = Awaited<ReturnType<typeof startStack>>
+
+/**
+ * Starts S3, SQS and the database on free loopback ports: bucket, queue and dead-letter queue are there, uploads are
+ * announced on the queue, and the database has its tables. `env` holds the settings with which the services find them.
+ */
+export async function startStack({ stateDir, database, onError = reportWarning }: StackOptions = {}) {
+  const closers: (() => Promise<void>)[] = []
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= closeAll(closers)
+    return closing
+  }
+  try {
+    const aws = await startAws()
+    const databaseEnv = database ?? (await startPrivateDatabase())
+    return { ...aws, env: { ...aws.env, ...databaseEnv }, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  async function startPrivateDatabase(): Promise<Record<string, string>> {
+    const server = await startDatabase({ dir: stateDir && join(stateDir, 'database') })
+    closers.push(server.close)
+    return { DATABASE_URL: server.url, DATABASE_TLS: 'off' }
+  }
+
+  async function startAws() {
+    const emulator = await startEmulator({ dir: stateDir && join(stateDir, 'aws') })
+    closers.push(() => emulator.stop())
+    const { queueUrl, dlqUrl } = createResources(emulator)
+    const s3 = new S3Client({ region, endpoint: emulator.address, forcePathStyle: true, credentials })
+    closers.push(async () => s3.destroy())
+    const objects = createObjectStore({ s3, bucket })
+    const bridge = createBridge({
+      spy: emulator.spy,
+      bucket,
+      region,
+      prefix: uploadsPrefix,
+      head: (key) => objects.head(key, AbortSignal.timeout(10_000)),
+      send: (body) => emulator.sendMessage(queueName, body),
+      onError,
+    })
+    closers.push(bridge.close)
+    const env = {
+      AWS_REGION: region,
+      AWS_ENDPOINT_URL: emulator.address,
+      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+      BUCKET: bucket,
+      QUEUE_URL: queueUrl,
+      DLQ_URL: dlqUrl,
+    }
+    return { s3, env }
+  }
+}
+
+/** Leaves alone what a kept state already has. */
+function createResources(emulator: FauxqsServer): { queueUrl: string; dlqUrl: string } {
+  emulator.setup({ buckets: [bucket] })
+  const [dlq] = emulator.setup({
+    queues: [{ name: dlqName, attributes: { MessageRetentionPeriod: String(14 * day) } }],
+  }).queues
+  const redrive = { deadLetterTargetArn: dlq!.arn, maxReceiveCount }
+  const attributes = { MessageRetentionPeriod: String(4 * day), RedrivePolicy: JSON.stringify(redrive) }
+  const [queue] = emulator.setup({ queues: [{ name: queueName, attributes }] }).queues
+  // The emulator's own names for them are hosts that not every machine resolves; it reads the path alone.
+  const onLoopback = (url: string) => new URL(new URL(url).pathname, emulator.address).href
+  return { queueUrl: onLoopback(queue!.url), dlqUrl: onLoopback(dlq!.url) }
+}
+
+/** The last started ends first; all are tried, and the failures come together. */
+async function closeAll(closers: (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const close of closers.toReversed()) await close().catch((error: unknown) => failures.push(error))
+  if (failures.length) throw new AggregateError(failures, 'the local stack did not stop cleanly')
+}
+
+function reportWarning(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error))
+}
