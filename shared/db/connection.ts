@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'mysql2/promise'
-import { ConfigError, isLoopback } from '../config.ts'
+import { type Config, ConfigError, isLoopback } from '../config.ts'
 
 export interface Address {
   /** mysql://user:password@host:port/database, the user and the password percent-encoded. */
@@ -10,7 +11,20 @@ export interface Address {
   ca?: string | undefined
 }
 
+export const databaseSettings = ['DATABASE_URL', 'DATABASE_TLS', 'DATABASE_CA'] as const
+
 const connectTimeoutMs = 5_000
+
+/** Throws ConfigError when the file of certificates cannot be read. */
+export async function databaseAddress(config: Config<(typeof databaseSettings)[number]>): Promise<Address> {
+  const { DATABASE_URL: url, DATABASE_TLS: tls, DATABASE_CA: file } = config
+  if (!file) return { url, tls }
+  try {
+    return { url, tls, ca: await readFile(file, 'utf8') }
+  } catch (cause) {
+    throw new ConfigError([`DATABASE_CA names a file that cannot be read: ${(cause as Error).message}`])
+  }
+}
 
 /** Where and how to connect. Throws ConfigError, which never repeats the URL: the password is in it. */
 export function connectionOptions({ url, tls, ca }: Address): ConnectionOptions {
