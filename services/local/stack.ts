@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { S3Client } from '@aws-sdk/client-s3'
 import type { FauxqsServer } from 'fauxqs'
 import { createObjectStore } from '#shared/aws/object-store.ts'
+import type { Config } from '#shared/config.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
+import { migrate } from '#shared/db/migrate.ts'
 import { createBridge } from './bridge.ts'
 import { startDatabase } from './database.ts'
 import { region, startEmulator } from './emulator.ts'
@@ -17,10 +20,12 @@ const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 export interface StackOptions {
   /** Keeps objects, messages and the database here; without it they go when the stack does. */
   stateDir?: string | undefined
-  /** DATABASE_URL, DATABASE_TLS and DATABASE_CA of another database than a private one. */
-  database?: Record<string, string> | undefined
+  /** Another database than a private one. */
+  database?: DatabaseSettings | undefined
   onError?: (error: unknown) => void
 }
+
+export type DatabaseSettings = Config<'DATABASE_URL' | 'DATABASE_TLS' | 'DATABASE_CA'>
 
 export type Stack = Awaited<ReturnType<typeof startStack>>
 
@@ -37,14 +42,16 @@ export async function startStack({ stateDir, database, onError = reportWarning }
   }
   try {
     const aws = await startAws()
-    const databaseEnv = database ?? (await startPrivateDatabase())
-    return { ...aws, env: { ...aws.env, ...databaseEnv }, close }
+    const settings = database ?? (await startPrivateDatabase())
+    const { DATABASE_URL: url, DATABASE_TLS: tls, DATABASE_CA: ca } = settings
+    await migrate({ url, tls, ca: ca && (await readFile(ca, 'utf8')) })
+    return { ...aws, env: { ...aws.env, ...settings } as Record<string, string>, close }
   } catch (error) {
     await close()
     throw error
   }
 
-  async function startPrivateDatabase(): Promise<Record<string, string>> {
+  async function startPrivateDatabase(): Promise<DatabaseSettings> {
     const server = await startDatabase({ dir: stateDir && join(stateDir, 'database') })
     closers.push(server.close)
     return { DATABASE_URL: server.url, DATABASE_TLS: 'off' }
