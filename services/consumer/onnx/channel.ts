@@ -1,0 +1,25 @@
+import type { Classification } from '../classifier/classifier.ts'
+import type { Clip, Pcm } from '../musicgen/composer.ts'
+
+/** What the inference process is told on its command line, as JSON. */
+export interface InferenceOptions {
+  modelDir: string
+  musicModel: string
+  classifierModel: string
+  /** In order of preference. */
+  executionProviders: readonly string[]
+}
+
+/** From the consumer to the inference process. */
+export type Request =
+  | { type: 'classify'; id: number; pixels: Float32Array }
+  | { type: 'compose'; id: number; clip: Clip }
+  | { type: 'cancel'; id: number }
+
+/** From the inference process to the consumer: one `answer` or `failure` per request that was not canceled. */
+export type Response =
+  | { type: 'ready'; executionProviders: string[] }
+  | { type: 'progress'; id: number; fraction: number }
+  | { type: 'answer'; id: number; value: Classification | Pcm }
+  | { type: 'failure'; id: number; message: string }
+  | { type: 'fatal'; message: string }

@@ -1,0 +1,88 @@
+// The inference process: loads the models, then answers the consumer's requests until the consumer goes away.
+// ONNX Runtime blocks this thread while a graph runs; messages are read between the chunks of the decode loop.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { audioDecoder, imageClassifier, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { ClassifierManifest, MusicManifest, tokenizerFile } from '#shared/model/manifest.ts'
+import { createClassifier } from '../classifier/classifier.ts'
+import { createComposer } from '../musicgen/composer.ts'
+import { createTextTokenizer } from '../musicgen/text-tokenizer.ts'
+import type { InferenceOptions, Request, Response } from './channel.ts'
+import { availableProviders, openGraph } from './graph.ts'
+import { readModel } from './model-folder.ts'
+
+// A terminal's Ctrl-C and a container's SIGTERM reach this process too, but the consumer decides when it ends.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('disconnect', () => process.exit(0))
+
+try {
+  const options: InferenceOptions = JSON.parse(process.argv[2]!)
+  const executionProviders = availableProviders(options.executionProviders)
+  serve(await loadComposer(options, executionProviders), await loadClassifier(options, executionProviders))
+  send({ type: 'ready', executionProviders })
+} catch (error) {
+  send({ type: 'fatal', message: (error as Error).message })
+  process.disconnect()
+}
+
+async function loadComposer({ modelDir, musicModel }: InferenceOptions, executionProviders: string[]) {
+  const { music } = await readModel(modelDir, musicModel, MusicManifest)
+  const folder = join(modelDir, musicModel)
+  const open = (file: string) => openGraph(join(folder, file), { executionProviders })
+  const tokenizerJson = JSON.parse(await readFile(join(folder, tokenizerFile), 'utf8'))
+  return createComposer({
+    manifest: music,
+    tokenizer: createTextTokenizer(tokenizerJson, music.maxTextTokens),
+    graphs: {
+      textEncoder: await open(textEncoder.file),
+      decoder: await open(musicDecoder.file),
+      audioDecoder: await open(audioDecoder.file),
+    },
+  })
+}
+
+async function loadClassifier({ modelDir, classifierModel }: InferenceOptions, executionProviders: string[]) {
+  const { classifier: manifest } = await readModel(modelDir, classifierModel, ClassifierManifest)
+  const graph = await openGraph(join(modelDir, classifierModel, imageClassifier.file), { executionProviders })
+  return createClassifier({ manifest, graph })
+}
+
+/** Classifications are answered as they come, between the chunks of a composition; compositions one after another. */
+function serve(composer: ReturnType<typeof createComposer>, classifier: ReturnType<typeof createClassifier>): void {
+  const cancels = new Map<number, AbortController>()
+  let composing = Promise.resolve()
+
+  async function answer(id: number, work: (signal: AbortSignal) => Promise<(Response & { type: 'answer' })['value']>) {
+    const { signal } = cancels.get(id)!
+    try {
+      signal.throwIfAborted()
+      send({ type: 'answer', id, value: await work(signal) })
+    } catch (error) {
+      if (!signal.aborted) send({ type: 'failure', id, message: (error as Error).message })
+    } finally {
+      cancels.delete(id)
+    }
+  }
+
+  process.on('message', (request: Request) => {
+    const { type, id } = request
+    if (type === 'cancel') {
+      cancels.get(id)?.abort()
+      return
+    }
+    cancels.set(id, new AbortController())
+    if (type === 'classify') {
+      void answer(id, () => classifier.classify(request.pixels))
+    } else {
+      const onProgress = (fraction: number) => send({ type: 'progress', id, fraction })
+      composing = composing.then(() =>
+        answer(id, async (signal) => (await composer.compose([request.clip], { signal, onProgress }))[0]!),
+      )
+    }
+  })
+}
+
+function send(response: Response): void {
+  process.send!(response)
+}

@@ -1,0 +1,170 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { RetryableFailure } from '#shared/failure.ts'
+import { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
+import type { Classification } from '../classifier/classifier.ts'
+import type { Clip, Pcm } from '../musicgen/composer.ts'
+import type { InferenceOptions, Request, Response } from './channel.ts'
+import { readModel } from './model-folder.ts'
+
+interface Logger {
+  info(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+type Answer = (Response & { type: 'answer' })['value']
+
+interface Pending {
+  resolve(value: Answer): void
+  reject(reason: unknown): void
+  onProgress(fraction: number): void
+}
+
+export type Inference = Awaited<ReturnType<typeof startInference>>
+
+/** How long loading the models may take. */
+const loadSeconds = 600
+/** How long the process may say nothing while it owes an answer; every chunk of a composition is a sign of life. */
+const silenceSeconds = 120
+const maxRestartDelaySeconds = 30
+
+/**
+ * Starts the inference process and keeps one alive: a process that dies or falls silent is replaced, and what it owed
+ * fails as retryable. Resolves when the models are loaded; rejects when they cannot be.
+ */
+export async function startInference(
+  options: InferenceOptions & { logger: Logger; processPath?: string; silenceSeconds?: number },
+) {
+  const { logger, processPath, silenceSeconds: silence = silenceSeconds, ...inferenceOptions } = options
+  const entry = processPath ?? fileURLToPath(new URL('./inference-process.ts', import.meta.url))
+  const { modelDir, musicModel, classifierModel } = inferenceOptions
+  const musicManifest = await readModel(modelDir, musicModel, MusicManifest)
+  const classifierManifest = await readModel(modelDir, classifierModel, ClassifierManifest)
+
+  const pending = new Map<number, Pending>()
+  let child: ChildProcess
+  let ready: Promise<void>
+  let closed = false
+  let lastId = 0
+  let failedStarts = 0
+  let restart: NodeJS.Timeout | undefined
+  let watchdog: NodeJS.Timeout | undefined
+
+  start()
+  try {
+    await ready!
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  function start(): void {
+    const started = fork(entry, [JSON.stringify(inferenceOptions)], { serialization: 'advanced' })
+    child = started
+    let fatal: string | undefined
+    ready = new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        fatal = `the models were not loaded within ${loadSeconds} s`
+        started.kill('SIGKILL')
+      }, loadSeconds * 1000)
+      started.on('message', (response: Response) => {
+        if (response.type === 'ready') {
+          clearTimeout(timer)
+          failedStarts = 0
+          logger.info({ pid: started.pid, executionProviders: response.executionProviders }, 'inference process ready')
+          resolve()
+        } else if (response.type === 'fatal') {
+          fatal = response.message
+        } else {
+          settle(response)
+        }
+      })
+      started.on('error', (error) => {
+        fatal = error.message
+      })
+      started.on('close', (status, signal) => {
+        clearTimeout(timer)
+        const reason = fatal ?? `the inference process ended (${signal ?? `exit status ${status}`})`
+        reject(new RetryableFailure('MODEL_UNAVAILABLE', reason))
+        if (started === child) replace(reason)
+      })
+    })
+    ready.catch(() => {})
+  }
+
+  function replace(reason: string): void {
+    clearTimeout(watchdog)
+    for (const { reject } of pending.values()) reject(new RetryableFailure('GENERATION_FAILED', reason))
+    pending.clear()
+    if (closed) return
+    const delaySeconds = Math.min(2 ** failedStarts++, maxRestartDelaySeconds)
+    logger.error({ reason, delaySeconds }, 'inference process lost, starting another')
+    restart = setTimeout(start, delaySeconds * 1000)
+  }
+
+  function settle(response: Response & { id: number }): void {
+    const waiting = pending.get(response.id)
+    if (waiting && response.type === 'progress') waiting.onProgress(response.fraction)
+    else if (waiting && response.type === 'answer') waiting.resolve(response.value)
+    else if (waiting && response.type === 'failure') {
+      waiting.reject(new RetryableFailure('GENERATION_FAILED', response.message))
+    }
+    if (response.type !== 'progress') pending.delete(response.id)
+    watch()
+  }
+
+  /** Starts the count of silence anew. */
+  function watch(): void {
+    clearTimeout(watchdog)
+    if (pending.size === 0) return
+    watchdog = setTimeout(() => {
+      logger.error({ pid: child.pid, silenceSeconds: silence }, 'inference process silent, killing it')
+      child.kill('SIGKILL')
+    }, silence * 1000)
+  }
+
+  /** Rejects with `signal.reason` at once when aborted; the process then drops the work at its next chunk. */
+  async function ask(
+    request: (id: number) => Request,
+    { signal, onProgress = () => {} }: { signal: AbortSignal; onProgress?: (fraction: number) => void },
+  ): Promise<Answer> {
+    signal.throwIfAborted()
+    if (closed) throw new RetryableFailure('MODEL_UNAVAILABLE', 'inference is closed')
+    const id = ++lastId
+    const aborted = Promise.withResolvers<never>()
+    const abort = () => aborted.reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      await Promise.race([ready, aborted.promise])
+      const answered = new Promise<Answer>((resolve, reject) => pending.set(id, { resolve, reject, onProgress }))
+      child.send(request(id))
+      if (pending.size === 1) watch()
+      return await Promise.race([answered, aborted.promise])
+    } finally {
+      signal.removeEventListener('abort', abort)
+      if (pending.delete(id) && child.connected) child.send({ type: 'cancel', id } satisfies Request)
+    }
+  }
+
+  /** Ends the process; what it still owes fails as retryable. */
+  async function close(): Promise<void> {
+    closed = true
+    clearTimeout(restart)
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  return {
+    musicManifest,
+    classifierManifest,
+    /** @param pixels [3, crop, crop] normalised as the manifest says */
+    classify: (pixels: Float32Array, { signal }: { signal: AbortSignal }) =>
+      ask((id) => ({ type: 'classify', id, pixels }), { signal }) as Promise<Classification>,
+    /** One track of samples per channel. `onProgress` hears how much of the clip is sampled, 0 to 1. */
+    compose: (clip: Clip, { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void }) =>
+      ask((id) => ({ type: 'compose', id, clip }), { signal, onProgress }) as Promise<Pcm>,
+    close,
+  }
+}
