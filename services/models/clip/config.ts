@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import type { ClassifierManifest } from '#shared/model/manifest.ts'
 import { CheckpointError } from '../checkpoint-error.ts'
-import { readConfigFile } from '../config-file.ts'
+import { readCheckpointJson } from '../checkpoint-json.ts'
 
 const count = (standard: number) => Type.Integer({ minimum: 1, default: standard })
 
@@ -45,7 +45,7 @@ export type ClipConfig = Static<typeof ClipConfig>
 /** Reads config.json. Throws CheckpointError with the field, what it must be and what it is. */
 export function readClipConfig(checkpointDir: string): ClipConfig {
   const path = join(checkpointDir, 'config.json')
-  const config = readConfigFile(path, ClipConfig)
+  const config = readCheckpointJson(path, ClipConfig)
   for (const name of ['text_config', 'vision_config'] as const) {
     const { hidden_size: width, num_attention_heads: heads } = config[name]
     if (width % heads) {
@@ -83,7 +83,7 @@ const resampling = ['nearest', 'lanczos3', 'bilinear', 'bicubic'] as const
 /** Reads preprocessor_config.json: how pictures become the `side` x `side` pixel values that the image tower takes. */
 export function readImageSpec(checkpointDir: string, side: number): ClassifierManifest['classifier']['image'] {
   const path = join(checkpointDir, 'preprocessor_config.json')
-  const config = readConfigFile(path, PreprocessorConfig)
+  const config = readCheckpointJson(path, PreprocessorConfig)
   const { size, crop_size: cropSize } = config
   const keepAspect = typeof size === 'number' || 'shortest_edge' in size
   const resize = typeof size === 'number' ? size : 'shortest_edge' in size ? size.shortest_edge : size.height

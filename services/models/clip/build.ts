@@ -1,0 +1,96 @@
+import { imageClassifier } from '#shared/model/graph.ts'
+import { type ClassifierManifest, modelFormat } from '#shared/model/manifest.ts'
+import { writeModelFolder } from '../model-folder.ts'
+import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
+import { type Checkpoint, openCheckpoint } from '../safetensors.ts'
+import { type ClipConfig, readClipConfig, readImageSpec } from './config.ts'
+import { embedLabels, openTextEmbedder } from './label-embeddings.ts'
+import { type Labels, readLabels } from './labels.ts'
+import { visionTower } from './vision-tower.ts'
+
+/**
+ * Builds a classifier from a CLIP checkpoint in Hugging Face's layout: the image tower, and instead of the text tower
+ * what it says of every label. Writes the model's folder `outDir` whole or not at all.
+ * Throws CheckpointError when the checkpoint is not one it can build from.
+ */
+export async function buildClip(options: {
+  checkpointDir: string
+  outDir: string
+  name: string
+  source: ClassifierManifest['source']
+  license: string
+  precision: 'fp32'
+  labels?: Labels
+}): Promise<void> {
+  const { checkpointDir, outDir, name, source, license, precision, labels = readLabels() } = options
+  const config = readClipConfig(checkpointDir)
+  const image = readImageSpec(checkpointDir, config.vision_config.image_size)
+  const checkpoint = openCheckpoint(checkpointDir)
+  try {
+    const { genres, styles } = await embedAll(labels, checkpointDir, checkpoint, config)
+    const temperature = labels.temperature ?? Math.exp(-checkpoint.read('logit_scale', [])[0]!)
+    writeModelFolder(outDir, (folder) => {
+      const graph = createGraph(folder, imageClassifier.file)
+      const pixels = graph.input({
+        name: imageClassifier.pixelValues,
+        type: 'float32',
+        dims: ['batch', 3, image.crop, image.crop],
+      })
+      const embedding = visionTower(graph.at('vision_model'), checkpoint, config, pixels)
+      for (const [output, rows] of [
+        [imageClassifier.genres, genres],
+        [imageClassifier.styles, styles],
+      ] as const) {
+        const value = probabilities(graph.at(output), { embedding, labels: rows, temperature })
+        graph.output({ name: output, type: 'float32', dims: ['batch', rows.length] }, value)
+      }
+      const embeddingWidth = config.projection_dim
+      graph.output({ name: imageClassifier.embedding, type: 'float32', dims: ['batch', embeddingWidth] }, embedding)
+      graph.write()
+      return {
+        format: modelFormat,
+        name,
+        kind: 'classifier',
+        source,
+        license,
+        precision,
+        builtAt: new Date().toISOString(),
+        files: folder.files,
+        classifier: {
+          image,
+          genres: labels.genres.labels.map((label) => label.name),
+          styles: labels.styles.labels.map((label) => label.name),
+          embeddingWidth,
+        },
+      } satisfies ClassifierManifest
+    })
+  } finally {
+    checkpoint.close()
+  }
+}
+
+async function embedAll(labels: Labels, checkpointDir: string, checkpoint: Checkpoint, config: ClipConfig) {
+  const embedder = await openTextEmbedder(checkpointDir, checkpoint, config)
+  try {
+    return {
+      genres: await embedLabels(labels.genres, embedder.embed),
+      styles: await embedLabels(labels.styles, embedder.embed),
+    }
+  } finally {
+    await embedder.close()
+  }
+}
+
+/** Softmax over the cosine similarities of the picture with each label, divided by the temperature. */
+function probabilities(
+  scope: Scope,
+  { embedding, labels, temperature }: { embedding: Value; labels: Float32Array[]; temperature: number },
+): Value {
+  const width = labels[0]!.length
+  // [width, labels]
+  const columns = Float32Array.from({ length: width * labels.length }, (_, i) => {
+    return labels[i % labels.length]![Math.floor(i / labels.length)]! / temperature
+  })
+  const logits = scope.op('MatMul', [embedding, scope.weight('labels', [width, labels.length], columns)])
+  return scope.op('Softmax', [logits], { axis: -1 })
+}
