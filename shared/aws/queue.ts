@@ -5,8 +5,10 @@ import {
   type MessageAttributeValue,
   SendMessageCommand,
   type SQSClient,
+  SQSServiceException,
 } from '@aws-sdk/client-sqs'
 import type { ErrorCode } from '../contract/error-code.ts'
+import { RetryableFailure } from '../failure.ts'
 
 export type Queue = ReturnType<typeof createQueue>
 
@@ -24,8 +26,13 @@ const maxAttributes = 10
 const maxReasonLength = 1_000
 /** SQS's limit, from the receipt of the message. */
 const maxVisibilitySeconds = 43_200
+/** How SQS says that a receipt handle has had its time. */
+const notOurs = new Set(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])
 
-/** The queue of events and its dead-letter queue. Receiving and acknowledging are the poller's. */
+/**
+ * The queue of events and its dead-letter queue; receiving and acknowledging are the poller's. A queue that is away or
+ * refuses throws RetryableFailure STORAGE_UNAVAILABLE. `timeoutMs` bounds each call, its retries included.
+ */
 export function createQueue({
   sqs,
   queueUrl,
@@ -39,19 +46,32 @@ export function createQueue({
   timeoutMs?: number
   now?: () => Date
 }) {
-  const bounded = () => ({ abortSignal: AbortSignal.timeout(timeoutMs) })
+  async function call<T>(what: string, run: (bounded: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> {
+    try {
+      return await run({ abortSignal: AbortSignal.timeout(timeoutMs) })
+    } catch (error) {
+      const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+      throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reason}`, { cause: error })
+    }
+  }
 
   return {
-    /** Hides the message for so many seconds from now; 0 gives it back at once. Throws when it is no longer ours. */
-    async changeVisibility(message: Message, seconds: number): Promise<void> {
-      await sqs.send(
-        new ChangeMessageVisibilityCommand({
-          QueueUrl: queueUrl,
-          ReceiptHandle: message.ReceiptHandle,
-          VisibilityTimeout: Math.min(maxVisibilitySeconds, Math.max(0, Math.ceil(seconds))),
-        }),
-        bounded(),
-      )
+    /** Hides the message for so many seconds from now; 0 gives it back at once. False when it is no longer ours. */
+    async changeVisibility(message: Message, seconds: number): Promise<boolean> {
+      const command = new ChangeMessageVisibilityCommand({
+        QueueUrl: queueUrl,
+        ReceiptHandle: message.ReceiptHandle,
+        VisibilityTimeout: Math.min(maxVisibilitySeconds, Math.ceil(seconds)),
+      })
+      return call('changing the visibility of the message', async (bounded) => {
+        try {
+          await sqs.send(command, bounded)
+          return true
+        } catch (error) {
+          if (error instanceof SQSServiceException && notOurs.has(error.name)) return false
+          throw error
+        }
+      })
     },
 
     /**
@@ -59,25 +79,21 @@ export function createQueue({
      * message only when this has resolved: cut off between the two it lies in both queues, never in neither.
      */
     async deadLetter(message: Message, reason: DeadLetterReason): Promise<void> {
-      await sqs.send(
-        new SendMessageCommand({
-          QueueUrl: dlqUrl,
-          MessageBody: message.Body,
-          MessageAttributes: deadLetterAttributes(message, reason, now()),
-        }),
-        bounded(),
-      )
+      const command = new SendMessageCommand({
+        QueueUrl: dlqUrl,
+        MessageBody: message.Body,
+        MessageAttributes: deadLetterAttributes(message, reason, now()),
+      })
+      await call('sending to the dead-letter queue', (bounded) => sqs.send(command, bounded))
     },
 
     /** Approximate, as SQS counts. */
     async depth(): Promise<{ visible: number; inFlight: number }> {
-      const { Attributes: counts } = await sqs.send(
-        new GetQueueAttributesCommand({
-          QueueUrl: queueUrl,
-          AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
-        }),
-        bounded(),
-      )
+      const command = new GetQueueAttributesCommand({
+        QueueUrl: queueUrl,
+        AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
+      })
+      const { Attributes: counts } = await call('counting messages', (bounded) => sqs.send(command, bounded))
       return {
         visible: Number(counts?.ApproximateNumberOfMessages),
         inFlight: Number(counts?.ApproximateNumberOfMessagesNotVisible),

@@ -1,0 +1,76 @@
+import type { JobStage } from '#shared/contract/result.ts'
+
+export interface Progress {
+  stage: JobStage
+  /** Over the whole job, 0 to 1. */
+  progress: number
+  etaSeconds?: number
+}
+
+/** Where each stage lies in the whole; composing takes nearly all the time. */
+const spans: Record<JobStage, readonly [from: number, to: number]> = {
+  fetching: [0, 0.05],
+  classifying: [0.05, 0.1],
+  composing: [0.1, 0.95],
+  storing: [0.95, 1],
+}
+
+const intervalMs = 1000
+
+export type ProgressReporter = ReturnType<typeof createProgressReporter>
+
+/**
+ * Writes where a job is, at most once a second and one write at a time; what comes in between is kept, and only the newest
+ * of it written. `now` in milliseconds.
+ */
+export function createProgressReporter({
+  write,
+  onError,
+  now,
+}: {
+  write: (progress: Progress) => Promise<void>
+  /** Hears of a write that failed; the next one is tried all the same. */
+  onError: (error: unknown) => void
+  now: () => number
+}) {
+  let waiting: Progress | undefined
+  let writing: Promise<void> = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+  let stage: JobStage | undefined
+  let stageStartedAt = 0
+
+  function flush(): void {
+    timer = undefined
+    if (!waiting) return
+    const next = waiting
+    waiting = undefined
+    writing = writing.then(() => write(next)).catch(onError)
+    timer = setTimeout(flush, intervalMs)
+  }
+
+  return {
+    /** `fraction` of the stage, 0 to 1; from it and the time so far comes the estimate of what is left. */
+    report(current: JobStage, fraction = 0): void {
+      if (current !== stage) {
+        stage = current
+        stageStartedAt = now()
+      }
+      const [from, to] = spans[current]
+      const left = fraction > 0 ? ((now() - stageStartedAt) / 1000) * (1 / fraction - 1) : undefined
+      waiting = {
+        stage: current,
+        progress: from + (to - from) * fraction,
+        ...(left !== undefined && { etaSeconds: left }),
+      }
+      if (!timer) flush()
+    },
+
+    /** Drops what is not written yet, and resolves when a write under way has ended. */
+    async end(): Promise<void> {
+      clearTimeout(timer)
+      timer = undefined
+      waiting = undefined
+      await writing
+    },
+  }
+}
