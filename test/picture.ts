@@ -3,7 +3,7 @@ import sharp, { type Sharp } from 'sharp'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { createUniform } from '../services/consumer/musicgen/random.ts'
 
-/** A picture of soft seeded waves of color: the same seed and size give the same pixels. Pixels; encode it with sharp. */
+/** Soft waves of color, as pixels to be encoded with sharp: the same seed and size give the same pixels. */
 export function drawPicture(seed: number, { width = 320, height = 240 } = {}): Sharp {
   const uniform = createUniform(seed)
   const waves = Array.from({ length: 6 }, (_, index) => ({

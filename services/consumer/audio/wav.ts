@@ -12,9 +12,9 @@ export interface Pcm {
 
 /**
  * A RIFF/WAVE file of PCM 16-bit little-endian samples, channels interleaved (Multimedia Programming Interface and
- * Data Specifications 1.0, Microsoft and IBM, 1991). A sample is `Math.round(32767 x)`: to the nearest, halves upwards, no
- * dither, so equal sound gives equal bytes. Sound that passes full scale is turned down as a whole until its peak
- * just fits; nothing is clipped. Throws a RangeError on NaN, an infinity, no channel, or channels of unequal length.
+ * Data Specifications 1.0, Microsoft and IBM, 1991). A sample is `Math.round(32767 x)`: to the nearest, halves
+ * upwards, no dither, so equal sound gives equal bytes. Sound that passes full scale is turned down as a whole until its
+ * peak just fits; nothing is clipped. Throws a RangeError on NaN, an infinity, no channel, or channels of unequal length.
  */
 export function encodeWav({ channels, sampleRate }: Pcm): Buffer {
   const frames = channels[0]?.length

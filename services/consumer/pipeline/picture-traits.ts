@@ -34,8 +34,8 @@ const maxDominantColors = 3
 const minShare = 0.1
 
 /**
- * Measures a picture whose bytes, pixels and format were bounded by whoever opened it; rejects with sharp's error when it
- * cannot be decoded. Transparent parts count as white paper. The same picture always gives the same numbers.
+ * Measures a picture whose bytes, pixels and format were bounded by whoever opened it; rejects with sharp's error when
+ * it cannot be decoded. Transparent parts count as white paper. The same picture always gives the same numbers.
  */
 export async function measurePicture(picture: Sharp): Promise<PictureTraits> {
   const rgb = await picture

@@ -34,8 +34,8 @@ const fastest = 208
  *   least `min_relative_score` of the first's; the second is then also named, as hints.
  * - Instruments and moods of the styles that joined are dealt out by score, see `deal`.
  * - The genre gives the form, an instrument, a mood, and the pace.
- * - Brightness sets key and register, contrast the dynamics, warmth the timbre, colorfulness the size of the arrangement;
- *   each dominant color gives the mood of the nearest color that has one.
+ * - Brightness sets key and register, contrast the dynamics, warmth the timbre, colorfulness the size of the
+ *   arrangement; each dominant color gives the mood of the nearest color that has one.
  * - The tempo is described at `tempoOf`.
  * - A sentence that would be too long loses whole parts, the least telling first.
  *
@@ -84,8 +84,9 @@ function chooseVoices(styles: PromptInput['styles'], words: PromptWords): Voice[
 }
 
 /**
- * Deals places among the styles by D'Hondt's method: the next place goes to the style with the largest weight / (places it
- * has + 1), which takes its own phrases in order. A phrase that two styles share is taken once. The first style's come first.
+ * Deals places among the styles by D'Hondt's method: the next place goes to the style with the largest weight / (places
+ * it has + 1), which takes its own phrases in order. A phrase that two styles share is taken once. The first style's
+ * come first.
  */
 function deal(voices: Voice[], kind: 'instruments' | 'moods', places: number): string[] {
   const bids = voices.flatMap(({ words, weight }) =>
