@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type MusicManifest, modelFormat, tokenizerFile } from '#shared/model/manifest.ts'
+import { CheckpointError } from '../checkpoint-error.ts'
+import { writeModelFolder } from '../model-folder.ts'
+import { openCheckpoint } from '../safetensors.ts'
+import { writeAudioDecoder } from './audio-decoder.ts'
+import { type MusicgenConfig, readMusicgenConfig } from './config.ts'
+import { writeDecoder } from './decoder.ts'
+import { writeTextEncoder } from './text-encoder.ts'
+
+/**
+ * Builds a MusicGen checkpoint (config.json, generation_config.json, tokenizer.json and safetensors, as Hugging Face
+ * lays them out) into the model folder `outDir`: three graphs, the tokenizer and the manifest. Throws CheckpointError.
+ */
+export function buildMusicgen(options: {
+  checkpointDir: string
+  outDir: string
+  name: string
+  source: MusicManifest['source']
+  license: string
+  precision: 'fp32'
+  /** Adds the decoder's output `logits`, which only tests read. */
+  withLogits?: boolean
+}): void {
+  const { checkpointDir, outDir, name, source, license, precision, withLogits = false } = options
+  const config = readMusicgenConfig(checkpointDir)
+  const tokenizer = readTokenizer(join(checkpointDir, tokenizerFile))
+  const { text_encoder: text, decoder, audio_encoder: audio, generation } = config
+  const guided = generation.guidance_scale > 1
+  const checkpoint = openCheckpoint(checkpointDir)
+  try {
+    writeModelFolder(outDir, (folder) => {
+      writeTextEncoder(folder, { checkpoint, text, decoder })
+      writeDecoder(folder, { checkpoint, config: decoder, guided, withLogits })
+      writeAudioDecoder(folder, { checkpoint, audio, decoder })
+      const copy = folder.create(tokenizerFile)
+      copy.write(tokenizer)
+      copy.close()
+      return {
+        format: modelFormat,
+        kind: 'musicgen',
+        name,
+        source,
+        license,
+        precision,
+        builtAt: new Date().toISOString(),
+        music: describe(config, guided),
+        files: folder.files,
+      } satisfies MusicManifest
+    })
+  } finally {
+    checkpoint.close()
+  }
+}
+
+function describe(config: MusicgenConfig, guided: boolean): MusicManifest['music'] {
+  const { text_encoder: text, decoder, audio_encoder: audio, generation } = config
+  return {
+    layers: decoder.num_hidden_layers,
+    heads: decoder.num_attention_heads,
+    headWidth: decoder.hidden_size / decoder.num_attention_heads,
+    codebooks: decoder.num_codebooks,
+    codebookSize: decoder.vocab_size,
+    frameRate: audio.sampling_rate / audio.upsampling_ratios.reduce((product, ratio) => product * ratio, 1),
+    sampleRate: audio.sampling_rate,
+    channels: decoder.audio_channels,
+    guided,
+    guidanceScale: generation.guidance_scale,
+    topK: generation.top_k,
+    temperature: generation.temperature,
+    maxTextTokens: text.n_positions,
+    textPadToken: text.pad_token_id,
+  }
+}
+
+function readTokenizer(path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    throw new CheckpointError(`${path} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+}

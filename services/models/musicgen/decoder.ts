@@ -1,0 +1,180 @@
+import { musicDecoder } from '#shared/model/graph.ts'
+import { layerNorm, linear } from '../layers.ts'
+import type { ModelFolder } from '../model-folder.ts'
+import { createGraph, type Graph, type Port, type Scope, type Value } from '../onnx-graph.ts'
+import type { Checkpoint } from '../safetensors.ts'
+import { codebookDelays, type DecoderConfig } from './config.ts'
+import { createDecoderLayer } from './decoder-layer.ts'
+import { guide, holdDelays, sample } from './sampling.ts'
+import { maskBias } from './text-encoder.ts'
+
+/**
+ * MusicGen's decoder with its loop (transformers, models/musicgen): each step embeds a column, runs the layers, guides,
+ * samples the next column and holds it to the delay pattern. The cache is in two parts: the steps before this chunk,
+ * which the loop only reads, and the steps of this chunk, which it carries and which are joined to the rest at the end.
+ */
+export function writeDecoder(
+  folder: ModelFolder,
+  options: { checkpoint: Checkpoint; config: DecoderConfig; guided: boolean; withLogits: boolean },
+): void {
+  const { checkpoint, config, guided, withLogits } = options
+  const { num_hidden_layers: layers, num_attention_heads: heads, hidden_size: width, num_codebooks: codebooks } = config
+  const headWidth = width / heads
+  const graph = createGraph(folder, musicDecoder.file)
+  const inputs = declareInputs(graph, config, guided)
+
+  const scope = graph.at('decoder')
+  const perLayer = (stacked: Value) =>
+    scope
+      .ops('Split', [stacked], layers, { axis: 0, num_outputs: layers })
+      .map((slice) => scope.op('Squeeze', [slice, scope.int64([0])]))
+  const transposed = (keys: Value) => scope.op('Transpose', [keys], { perm: [0, 1, 3, 2] })
+  const pastKeys = perLayer(inputs.pastKeys)
+  const pastValues = perLayer(inputs.pastValues)
+  const crossKeys = perLayer(inputs.crossKeys)
+  const crossValues = perLayer(inputs.crossValues)
+  const textBias = maskBias(scope.at('attention_mask'), inputs.attentionMask)
+  const runLayer = Array.from({ length: layers }, (_, layer) =>
+    createDecoderLayer({
+      checkpoint,
+      config,
+      layer,
+      guided,
+      past: { keysTransposed: transposed(pastKeys[layer]!), values: pastValues[layer]! },
+      cross: { keysTransposed: transposed(crossKeys[layer]!), values: crossValues[layer]!, bias: textBias },
+    }),
+  )
+  const embed = createEmbedding(scope, checkpoint, config)
+  const toLogits = createHeads(scope, checkpoint, config)
+  const noSteps = (past: Value) => scope.op('Slice', [past, scope.int64([0]), scope.int64([0]), scope.int64([2])])
+
+  const rows = guided ? 'rows' : 'batch'
+  const column: Port = { name: 'codes', type: 'int64', dims: ['batch', codebooks] }
+  const tail = (name: string): Port => ({ name, type: 'float32', dims: [rows, heads, '', headWidth] })
+  const logitsPort: Port = { name: 'logits', type: 'float32', dims: ['batch', codebooks, config.vocab_size] }
+  const results = scope.at('loop').loop({
+    steps: scope.op('Squeeze', [scope.op('Shape', [inputs.uniforms], { start: 0, end: 1 })]),
+    carried: [
+      column,
+      ...runLayer.flatMap((_, layer) => [tail(`layers.${layer}/keys`), tail(`layers.${layer}/values`)]),
+    ],
+    initial: [
+      inputs.codes,
+      ...runLayer.flatMap((_, layer) => [noSteps(pastKeys[layer]!), noSteps(pastValues[layer]!)]),
+    ],
+    stacked: withLogits ? [column, logitsPort] : [column],
+    body(loop, step, [codes, ...tails]) {
+      const position = loop.op('Add', [inputs.position, step])
+      const embedded = embed(loop.at('embed'), codes!, position)
+      let x = guided ? loop.op('Concat', [embedded, embedded], { axis: 0 }) : embedded
+      const grown: Value[] = []
+      for (const [layer, run] of runLayer.entries()) {
+        const [keys, values] = tails.slice(2 * layer, 2 * layer + 2)
+        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! })
+        x = result.x
+        grown.push(result.keys, result.values)
+      }
+      const raw = toLogits(loop, x)
+      const logits = guided ? guide(loop.at('guidance'), raw, inputs.guidanceScale) : raw
+      const uniform = loop.op('Gather', [inputs.uniforms, step], { axis: 0 })
+      const sampled = sample(loop.at('sampling'), {
+        logits,
+        uniform,
+        temperature: inputs.temperature,
+        topK: inputs.topK,
+        codebookSize: config.vocab_size,
+      })
+      const next = holdDelays(loop.at('delay_pattern'), {
+        sampled,
+        position,
+        frameCounts: inputs.frameCounts,
+        delays: codebookDelays(config),
+        startToken: config.vocab_size,
+      })
+      return { carried: [next, ...grown], stacked: withLogits ? [next, logits] : [next] }
+    },
+  })
+
+  const tails = results.slice(1, 1 + 2 * layers)
+  const columns = results[1 + 2 * layers]!
+  const joined = (past: Value, ofTail: (index: number) => boolean) => {
+    const stacked = tails.filter((_, i) => ofTail(i)).map((part) => scope.op('Unsqueeze', [part, scope.int64([0])]))
+    return scope.op('Concat', [past, scope.op('Concat', stacked, { axis: 0 })], { axis: 3 })
+  }
+  const cacheDims = [layers, rows, heads, 'end', headWidth]
+  graph.output({ name: musicDecoder.columns, type: 'int64', dims: ['steps', 'batch', codebooks] }, columns)
+  graph.output({ name: musicDecoder.presentKeys, type: 'float32', dims: cacheDims }, joined(inputs.pastKeys, isEven))
+  graph.output({ name: musicDecoder.presentValues, type: 'float32', dims: cacheDims }, joined(inputs.pastValues, isOdd))
+  if (withLogits) {
+    const dims = ['steps', 'batch', codebooks, config.vocab_size]
+    graph.output({ name: musicDecoder.logits, type: 'float32', dims }, results[2 + 2 * layers]!)
+  }
+  graph.write()
+}
+
+const isEven = (i: number) => i % 2 === 0
+const isOdd = (i: number) => i % 2 === 1
+
+function declareInputs(graph: Graph, config: DecoderConfig, guided: boolean) {
+  const { num_hidden_layers: layers, num_attention_heads: heads, hidden_size: width, num_codebooks: codebooks } = config
+  const headWidth = width / heads
+  const float32 = (name: string, dims: (number | string)[]) => graph.input({ name, type: 'float32', dims })
+  const int64 = (name: string, dims: (number | string)[]) => graph.input({ name, type: 'int64', dims })
+  const past = [layers, guided ? 'rows' : 'batch', heads, 'position', headWidth]
+  const cross = [layers, 'batch', heads, 'text', headWidth]
+  return {
+    codes: int64(musicDecoder.codes, ['batch', codebooks]),
+    position: int64(musicDecoder.position, []),
+    frameCounts: int64(musicDecoder.frameCounts, ['batch']),
+    uniforms: float32(musicDecoder.uniforms, ['steps', 'batch', codebooks]),
+    guidanceScale: guided ? float32(musicDecoder.guidanceScale, []) : '',
+    temperature: float32(musicDecoder.temperature, []),
+    topK: int64(musicDecoder.topK, []),
+    attentionMask: int64(musicDecoder.attentionMask, ['batch', 'text']),
+    crossKeys: float32(musicDecoder.crossKeys, cross),
+    crossValues: float32(musicDecoder.crossValues, cross),
+    pastKeys: float32(musicDecoder.pastKeys, past),
+    pastValues: float32(musicDecoder.pastValues, past),
+  }
+}
+
+/** Codes [batch, codebooks] at a position to [batch, width]: the sum of the codebooks' embeddings and the position's. */
+function createEmbedding(scope: Scope, checkpoint: Checkpoint, config: DecoderConfig) {
+  const { num_codebooks: codebooks, vocab_size: codebookSize, hidden_size: width } = config
+  const tokens = codebookSize + 1
+  const tables = new Float32Array(codebooks * tokens * width)
+  for (let k = 0; k < codebooks; k++) {
+    tables.set(checkpoint.read(`decoder.model.decoder.embed_tokens.${k}.weight`, [tokens, width]), k * tokens * width)
+  }
+  const table = scope.weight('embed_tokens', [codebooks * tokens, width], tables)
+  const offsets = scope.int64(Array.from({ length: codebooks }, (_, k) => k * tokens))
+  // exp(-i ln 10000 / (half - 1)), rounded to float32 where the reference rounds.
+  const half = width / 2
+  const decay = Math.fround(-Math.log(10000) / (half - 1))
+  const frequency = Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(i * decay)))
+  const frequencies = scope.weight('frequencies', [half], frequency)
+
+  return (step: Scope, codes: Value, position: Value): Value => {
+    const embedded = step.op('Gather', [table, step.op('Add', [codes, offsets])])
+    const sum = step.op('ReduceSum', [embedded, step.int64([1])], { keepdims: 0 })
+    const angles = step.op('Mul', [step.op('Cast', [position], { to: 1 }), frequencies])
+    const sinusoid = step.op('Concat', [step.op('Cos', [angles]), step.op('Sin', [angles])], { axis: 0 })
+    return step.op('Add', [sum, sinusoid])
+  }
+}
+
+/** [rows, width] to logits [rows, codebooks, codebookSize]: the final norm and the heads, all in one product. */
+function createHeads(scope: Scope, checkpoint: Checkpoint, config: DecoderConfig) {
+  const { num_codebooks: codebooks, vocab_size: codebookSize, hidden_size: width } = config
+  const heads = new Float32Array(codebooks * codebookSize * width)
+  for (let k = 0; k < codebooks; k++) {
+    heads.set(checkpoint.read(`decoder.lm_heads.${k}.weight`, [codebookSize, width]), k * codebookSize * width)
+  }
+  return (step: Scope, x: Value): Value => {
+    const name = 'decoder.model.decoder.layer_norm'
+    const normed = layerNorm(step.at('layer_norm'), x, { checkpoint, name, width, epsilon: 1e-5 })
+    const outputs = codebooks * codebookSize
+    const flat = linear(step.at('lm_heads'), normed, { weight: heads, inputs: width, outputs })
+    return step.op('Reshape', [flat, scope.int64([-1, codebooks, codebookSize])])
+  }
+}

@@ -1,0 +1,264 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createRandomWeights } from '../random-weights.ts'
+import { type Tensor, writeSafetensors } from '../safetensors.ts'
+import { tinyTokenizer } from './tiny-tokenizer.ts'
+
+const text = {
+  model_type: 't5',
+  feed_forward_proj: 'relu',
+  d_model: 24,
+  d_kv: 8,
+  d_ff: 48,
+  num_layers: 2,
+  num_heads: 3,
+  relative_attention_num_buckets: 32,
+  relative_attention_max_distance: 128,
+  layer_norm_epsilon: 1e-6,
+  n_positions: 512,
+  pad_token_id: 0,
+  eos_token_id: 1,
+  is_encoder_decoder: false,
+  use_cache: false,
+}
+
+const decoder = {
+  model_type: 'musicgen_decoder',
+  activation_function: 'gelu',
+  vocab_size: 2048,
+  hidden_size: 32,
+  ffn_dim: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_codebooks: 4,
+  audio_channels: 1,
+  max_position_embeddings: 2048,
+  pad_token_id: 2048,
+  bos_token_id: 2048,
+}
+
+const audio = {
+  model_type: 'encodec',
+  norm_type: 'weight_norm',
+  pad_mode: 'reflect',
+  use_causal_conv: false,
+  use_conv_shortcut: false,
+  trim_right_ratio: 1,
+  sampling_rate: 32000,
+  audio_channels: 1,
+  chunk_length_s: null,
+  overlap: null,
+  normalize: false,
+  hidden_size: 16,
+  codebook_dim: 16,
+  codebook_size: 2048,
+  // Thousands of bits per second: 4 codebooks x 11 bits x 50 frames.
+  target_bandwidths: [2.2],
+  num_filters: 4,
+  num_residual_layers: 1,
+  upsampling_ratios: [8, 5, 4, 4],
+  kernel_size: 7,
+  last_kernel_size: 7,
+  residual_kernel_size: 3,
+  dilation_growth_rate: 2,
+  compress: 2,
+  num_lstm_layers: 2,
+}
+
+/**
+ * Writes a MusicGen checkpoint of seeded random weights into `dir`, laid out as Hugging Face's MusicGen, whose tensor
+ * names and frame and sample rates it has. It composes noise, a different one for each prompt and seed.
+ * @param seed 0 to 2^32 - 1
+ */
+export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void {
+  const tokenizer = tinyTokenizer()
+  const textEncoder = { ...text, vocab_size: tokenizer.model.vocab.length }
+  const write = (file: string, value: object) => writeFileSync(join(dir, file), `${JSON.stringify(value, null, 2)}\n`)
+  mkdirSync(dir, { recursive: true })
+  write('config.json', {
+    architectures: ['MusicgenForConditionalGeneration'],
+    model_type: 'musicgen',
+    is_encoder_decoder: true,
+    torch_dtype: 'float32',
+    text_encoder: textEncoder,
+    audio_encoder: audio,
+    decoder,
+  })
+  write('generation_config.json', {
+    bos_token_id: decoder.bos_token_id,
+    decoder_start_token_id: decoder.bos_token_id,
+    pad_token_id: decoder.pad_token_id,
+    do_sample: true,
+    guidance_scale: 3,
+    max_length: 1500,
+  })
+  write('tokenizer.json', tokenizer)
+  write('tokenizer_config.json', {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    model_max_length: text.n_positions,
+    pad_token: '<pad>',
+    eos_token: '</s>',
+    unk_token: '<unk>',
+  })
+  const random = createRandomWeights(seed)
+  writeSafetensors(join(dir, 'model.safetensors'), [
+    ...textTensors(random, textEncoder.vocab_size),
+    ...projectionTensors(random),
+    ...decoderTensors(random),
+    ...audioTensors(random),
+  ])
+}
+
+type Random = ReturnType<typeof createRandomWeights>
+
+/** A matrix that keeps the scale of what it multiplies. */
+const matrix = (random: Random, name: string, outputs: number, inputs: number, gain = 1) =>
+  random(name, [outputs, inputs], { deviation: gain * inputs ** -0.5 })
+
+function textTensors(random: Random, tokens: number): Tensor[] {
+  const { d_model: width, d_kv: headWidth, d_ff: feedForward, num_heads: heads, num_layers: layers } = text
+  const inner = heads * headWidth
+  const near = (name: string) => random(name, [width], { mean: 1, deviation: 0.1 })
+  const blocks = Array.from({ length: layers }, (_, i) => {
+    const attention = `text_encoder.encoder.block.${i}.layer.0`
+    const dense = `text_encoder.encoder.block.${i}.layer.1`
+    const buckets = [text.relative_attention_num_buckets, heads]
+    return [
+      // T5 does not scale the product of query and key, so its queries are small instead.
+      matrix(random, `${attention}.SelfAttention.q.weight`, inner, width, headWidth ** -0.5),
+      ...['k', 'v'].map((part) => matrix(random, `${attention}.SelfAttention.${part}.weight`, inner, width)),
+      matrix(random, `${attention}.SelfAttention.o.weight`, width, inner),
+      ...(i === 0
+        ? [random(`${attention}.SelfAttention.relative_attention_bias.weight`, buckets, { deviation: 0.5 })]
+        : []),
+      near(`${attention}.layer_norm.weight`),
+      matrix(random, `${dense}.DenseReluDense.wi.weight`, feedForward, width),
+      matrix(random, `${dense}.DenseReluDense.wo.weight`, width, feedForward),
+      near(`${dense}.layer_norm.weight`),
+    ]
+  })
+  return [
+    random('text_encoder.shared.weight', [tokens, width], { deviation: 1 }),
+    ...blocks.flat(),
+    near('text_encoder.encoder.final_layer_norm.weight'),
+  ]
+}
+
+function projectionTensors(random: Random): Tensor[] {
+  return [
+    matrix(random, 'enc_to_dec_proj.weight', decoder.hidden_size, text.d_model),
+    random('enc_to_dec_proj.bias', [decoder.hidden_size], { deviation: 0.1 }),
+  ]
+}
+
+function decoderTensors(random: Random): Tensor[] {
+  const { hidden_size: width, ffn_dim: feedForward, num_codebooks: codebooks, vocab_size: codebookSize } = decoder
+  const root = 'decoder.model.decoder'
+  const norm = (name: string) => [
+    random(`${name}.weight`, [width], { mean: 1, deviation: 0.1 }),
+    random(`${name}.bias`, [width], { deviation: 0.1 }),
+  ]
+  const layers = Array.from({ length: decoder.num_hidden_layers }, (_, i) => {
+    const layer = `${root}.layers.${i}`
+    const attention = (name: string) =>
+      ['k_proj', 'v_proj', 'q_proj', 'out_proj'].map((part) =>
+        matrix(random, `${layer}.${name}.${part}.weight`, width, width),
+      )
+    return [
+      ...attention('self_attn'),
+      ...norm(`${layer}.self_attn_layer_norm`),
+      ...attention('encoder_attn'),
+      ...norm(`${layer}.encoder_attn_layer_norm`),
+      matrix(random, `${layer}.fc1.weight`, feedForward, width),
+      matrix(random, `${layer}.fc2.weight`, width, feedForward),
+      ...norm(`${layer}.final_layer_norm`),
+    ]
+  })
+  const perCodebook = (make: (k: number) => Tensor) => Array.from({ length: codebooks }, (_, k) => make(k))
+  return [
+    ...perCodebook((k) => random(`${root}.embed_tokens.${k}.weight`, [codebookSize + 1, width], { deviation: 0.5 })),
+    ...layers.flat(),
+    ...norm(`${root}.layer_norm`),
+    ...perCodebook((k) => matrix(random, `decoder.lm_heads.${k}.weight`, codebookSize, width)),
+  ]
+}
+
+/** EnCodec with its encoder, which is of no use here but belongs to the checkpoint. */
+function audioTensors(random: Random): Tensor[] {
+  const { hidden_size: width, num_filters: filters, upsampling_ratios: ratios, codebook_size: codebookSize } = audio
+  const top = filters * 2 ** ratios.length
+
+  const convolution = (name: string, dims: [number, number, number], outputs = dims[0], gain = 1) => {
+    const fan = dims[1] * dims[2]
+    return [
+      random(`${name}.conv.bias`, [outputs], { deviation: 0.02 }),
+      // The direction has a length of about sqrt(fan): with this magnitude the layer keeps the scale of its input.
+      random(`${name}.conv.parametrizations.weight.original0`, [dims[0], 1, 1], { mean: gain, deviation: 0.05 * gain }),
+      random(`${name}.conv.parametrizations.weight.original1`, dims, { deviation: fan ** -0.5 }),
+    ]
+  }
+  const lstm = (name: string) =>
+    Array.from({ length: audio.num_lstm_layers }, (_, i) => [
+      matrix(random, `${name}.lstm.weight_ih_l${i}`, 4 * top, top),
+      matrix(random, `${name}.lstm.weight_hh_l${i}`, 4 * top, top),
+      random(`${name}.lstm.bias_ih_l${i}`, [4 * top], { deviation: 0.1 }),
+      random(`${name}.lstm.bias_hh_l${i}`, [4 * top], { deviation: 0.1 }),
+    ]).flat()
+  const residual = (name: string, channels: number) => {
+    const hidden = channels / audio.compress
+    return [
+      ...convolution(`${name}.block.1`, [hidden, channels, audio.residual_kernel_size]),
+      ...convolution(`${name}.block.3`, [channels, hidden, 1]),
+    ]
+  }
+
+  const encoder = (name: string) => {
+    const tensors = convolution(`${name}.0`, [filters, audio.audio_channels, audio.kernel_size])
+    let channels = filters
+    let layer = 1
+    for (const ratio of ratios.toReversed()) {
+      tensors.push(...residual(`${name}.${layer}`, channels))
+      tensors.push(...convolution(`${name}.${layer + 2}`, [2 * channels, channels, 2 * ratio]))
+      channels *= 2
+      layer += 3
+    }
+    return [
+      ...tensors,
+      ...lstm(`${name}.${layer}`),
+      ...convolution(`${name}.${layer + 2}`, [width, top, audio.last_kernel_size]),
+    ]
+  }
+  const decoderOf = (name: string) => {
+    const tensors = [...convolution(`${name}.0`, [top, width, audio.kernel_size]), ...lstm(`${name}.1`)]
+    let channels = top
+    let layer = 2
+    for (const ratio of ratios) {
+      const half = channels / 2
+      tensors.push(...convolution(`${name}.${layer + 1}`, [channels, half, 2 * ratio], half, upsamplingGain(ratio)))
+      tensors.push(...residual(`${name}.${layer + 2}`, half))
+      channels = half
+      layer += 3
+    }
+    return [
+      ...tensors,
+      ...convolution(`${name}.${layer + 1}`, [audio.audio_channels, filters, audio.last_kernel_size], 1, loudness),
+    ]
+  }
+  const codebooks = Array.from({ length: decoder.num_codebooks }, (_, k) => {
+    const name = `audio_encoder.quantizer.layers.${k}.codebook`
+    const embed = random(`${name}.embed`, [codebookSize, width], { deviation: 0.5 })
+    return [
+      { name: `${name}.inited`, dims: [1], data: Float32Array.of(1) },
+      { name: `${name}.cluster_size`, dims: [codebookSize], data: new Float32Array(codebookSize).fill(1) },
+      embed,
+      { ...embed, name: `${name}.embed_avg` },
+    ]
+  })
+  return [...encoder('audio_encoder.encoder.layers'), ...decoderOf('audio_encoder.decoder.layers'), ...codebooks.flat()]
+}
+
+/** Each sample of a transposed convolution is the sum of two taps, so a magnitude of about sqrt(ratio) keeps the scale. */
+const upsamplingGain = (ratio: number) => Math.sqrt(ratio)
+
+/** Magnitude of the last convolution: peaks between 0.1 and 0.9. */
+const loudness = 0.05
