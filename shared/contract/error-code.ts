@@ -21,6 +21,7 @@ export const errorCodes = {
   INVALID_REQUEST: { status: 400, retryable: false, title: 'The request is not valid' },
   RESULT_NOT_FOUND: { status: 404, retryable: false, title: 'No such result' },
   CONFLICT: { status: 409, retryable: false, title: 'The request conflicts with the present state' },
+  INTERNAL_ERROR: { status: 500, retryable: true, title: 'Something went wrong on our side' },
   TIMEOUT: { status: 504, retryable: true, title: 'Not finished in time' },
 } as const
 

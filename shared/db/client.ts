@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'drizzle-orm'
 import { drizzle, type MySql2Client } from 'drizzle-orm/mysql2'
 import { type Connection, createPool, type PoolConnection, type QueryOptions } from 'mysql2/promise'
 import { RetryableFailure } from '../failure.ts'
@@ -49,27 +50,34 @@ export function openDatabase({
   const openedAt = new WeakMap<object, number>()
 
   return {
-    /**
-     * Runs `operation` on one connection. It must be idempotent: when the connection drops, or the server undoes a
-     * transaction because of another, it runs again from the start, a bounded number of times.
-     * Throws RetryableFailure DATABASE_UNAVAILABLE, or an Error when the database refuses a statement.
-     */
-    async run<T>(operation: (db: Drizzle) => Promise<T>): Promise<T> {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await runOnce(operation)
-        } catch (cause) {
-          const error = driverError(cause)
-          if (tries === maxTries || !(isConflict(error) || isDropped(error))) throw surfacedError(error)
-          await sleep(Math.random() * firstBackoffMs * 2 ** tries)
-        }
-      }
+    run,
+
+    /** Resolves when the database answers. */
+    async ping(): Promise<void> {
+      await run((db) => db.execute(sql`select 1`))
     },
 
     /** Lets statements under way finish, within the time that one may take. */
     async close(): Promise<void> {
       await Promise.race([pool.end(), sleep(timeoutMs, undefined, { ref: false })])
     },
+  }
+
+  /**
+   * Runs `operation` on one connection. It must be idempotent: when the connection drops, or the server undoes a
+   * transaction because of another, it runs again from the start, a bounded number of times.
+   * Throws RetryableFailure DATABASE_UNAVAILABLE, or an Error when the database refuses a statement.
+   */
+  async function run<T>(operation: (db: Drizzle) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await runOnce(operation)
+      } catch (cause) {
+        const error = driverError(cause)
+        if (tries === maxTries || !(isConflict(error) || isDropped(error))) throw surfacedError(error)
+        await sleep(Math.random() * firstBackoffMs * 2 ** tries)
+      }
+    }
   }
 
   async function runOnce<T>(operation: (db: Drizzle) => Promise<T>): Promise<T> {

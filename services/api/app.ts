@@ -1,0 +1,51 @@
+import bearerAuth from '@fastify/bearer-auth'
+import Fastify, { type FastifyBaseLogger } from 'fastify'
+import type { ObjectStore } from '#shared/aws/object-store.ts'
+import type { Database } from '#shared/db/client.ts'
+import type { Jobs } from '#shared/db/jobs.ts'
+import { describeApi } from './plugins/openapi.ts'
+import { answerError, answerProblems } from './plugins/problem.ts'
+import { healthRoutes } from './routes/health.ts'
+import { resultRoutes } from './routes/results.ts'
+
+export interface AppOptions {
+  jobs: Pick<Jobs, 'find'>
+  objects: Pick<ObjectStore, 'head' | 'ping'>
+  database: Pick<Database, 'ping'>
+  bucket: string
+  /** Bearer keys that are let in; `none` lets everyone in. */
+  auth: { keys: string[] } | 'none'
+  logger: FastifyBaseLogger
+}
+
+const handlerTimeout = 20_000
+const requestTimeout = 10_000
+/** There is no route yet that reads a body. */
+const bodyLimit = 64 * 1024
+
+/** Builds the API, which then listens where its caller says. */
+export async function createApp({ jobs, objects, database, bucket, auth, logger }: AppOptions) {
+  if (auth !== 'none' && auth.keys.length === 0) throw new Error('Expected at least one API key, or auth none')
+  const app = Fastify({
+    loggerInstance: logger,
+    handlerTimeout,
+    requestTimeout,
+    bodyLimit,
+    frameworkErrors: answerError,
+    // Strict: what a schema does not name is a mistake of the caller's, not to be dropped in silence.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
+  })
+  answerProblems(app)
+  await describeApi(app)
+  await app.register(healthRoutes({ database, objects }))
+  await app.register(async (closed) => {
+    if (auth !== 'none') {
+      // RFC 6749 takes "bearer" in any case, as HTTP does.
+      await closed.register(bearerAuth, { keys: new Set(auth.keys), specCompliance: 'rfc6749', addHook: false })
+      closed.addHook('onRequest', closed.verifyBearerAuth!)
+    }
+    await closed.register(resultRoutes({ jobs, objects, bucket }))
+    closed.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  })
+  return app
+}

@@ -1,0 +1,85 @@
+import closeWithGrace from 'close-with-grace'
+import { Command, CommanderError } from 'commander'
+import { createS3Client } from '#shared/aws/clients.ts'
+import { createObjectStore } from '#shared/aws/object-store.ts'
+import { ConfigError, readConfig } from '#shared/config.ts'
+import type { SettingName } from '#shared/contract/setting.ts'
+import { openDatabase } from '#shared/db/client.ts'
+import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { createJobs } from '#shared/db/jobs.ts'
+import { createLogger } from '#shared/logger.ts'
+import { createApp } from './app.ts'
+
+const settingNames = [
+  ...databaseSettings,
+  'AWS_REGION',
+  'AWS_ENDPOINT_URL',
+  'BUCKET',
+  'AUTH',
+  'API_KEYS',
+  'HOST',
+  'PORT',
+  'GRACE_SECONDS',
+  'LOG_LEVEL',
+] as const satisfies SettingName[]
+
+/** A client waits for the answer. */
+const storeTimeoutMs = 5_000
+const databaseTimeoutSeconds = 5
+const badUsage = 2
+
+const command = new Command('npm run api')
+  .description('Serves results by image key over HTTP until it is told to stop.')
+  .addHelpText('after', `\nSettings: ${settingNames.join(', ')}.`)
+  .allowExcessArguments(false)
+  .exitOverride()
+  .action(serve)
+
+try {
+  await command.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+async function serve(): Promise<void> {
+  const config = readConfig(settingNames, process.env)
+  const auth = config.AUTH ?? { keys: readKeys(config.API_KEYS ?? '') }
+  const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
+  const database = openDatabase({ ...(await databaseAddress(config)), timeoutSeconds: databaseTimeoutSeconds })
+  const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
+  const bucket = config.BUCKET
+  const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
+  const app = await createApp({ jobs: createJobs({ database }), objects, database, bucket, auth, logger })
+  const close = async () => {
+    await app.close()
+    await database.close()
+    s3.destroy()
+  }
+  try {
+    await app.listen({
+      host: config.HOST,
+      port: config.PORT,
+      listenTextResolver: (address) => `listening on ${address}`,
+    })
+  } catch (error) {
+    await close()
+    throw error
+  }
+  closeWithGrace({ delay: config.GRACE_SECONDS * 1000, logger }, async ({ signal, err: error }) => {
+    if (error) logger.error({ err: error }, 'closing after an error')
+    else logger.info({ signal }, 'closing')
+    await close()
+  })
+}
+
+function readKeys(text: string): string[] {
+  const keys = text.split(',').map((key) => key.trim())
+  if (keys.includes('')) throw new ConfigError(['API_KEYS has an empty key: separate the keys by single commas'])
+  return keys
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
+  console.error(error instanceof Error ? error.message : error)
+  return error instanceof ConfigError ? badUsage : 1
+}

@@ -1,0 +1,56 @@
+import type { Result } from '#shared/contract/result.ts'
+import type { FoundJob } from '#shared/db/jobs.ts'
+
+/** A job, and its analysis once it has one, as the API answers it. */
+export function resultOf({ job, analysis }: FoundJob): Result {
+  return {
+    key: job.imageKey,
+    version: job.version,
+    status: job.state,
+    progress: job.progress,
+    attempt: job.attempt,
+    created_at: job.createdAt.toISOString(),
+    ...(job.startedAt && { started_at: job.startedAt.toISOString() }),
+    ...(job.finishedAt && { finished_at: job.finishedAt.toISOString() }),
+    ...(job.stage && { stage: job.stage }),
+    ...(job.etaSeconds !== null && { eta_seconds: job.etaSeconds }),
+    ...(job.state === 'succeeded' && analysis && analysisOf(analysis)),
+    ...((job.state === 'failed' || job.state === 'canceled') && errorOf(job)),
+  }
+}
+
+function analysisOf(row: NonNullable<FoundJob['analysis']>) {
+  return {
+    genre: row.genre,
+    genre_score: row.genreScore,
+    styles: [
+      { name: row.style1, score: row.score1 },
+      { name: row.style2, score: row.score2 },
+      { name: row.style3, score: row.score3 },
+      { name: row.style4, score: row.score4 },
+      { name: row.style5, score: row.score5 },
+    ],
+    image_url: row.imageUrl,
+    music_url: row.musicUrl,
+    music: {
+      duration_seconds: row.durationSeconds,
+      sample_rate: row.sampleRate,
+      prompt: row.prompt,
+      seed: row.seed,
+      model: row.musicModel,
+    },
+    timings: {
+      queue_ms: row.queueMs,
+      fetch_ms: row.fetchMs,
+      classify_ms: row.classifyMs,
+      generate_ms: row.generateMs,
+      store_ms: row.storeMs,
+      total_ms: row.totalMs,
+    },
+  }
+}
+
+function errorOf({ errorCode, errorMessage, errorRetryable }: FoundJob['job']) {
+  if (!errorCode) return {}
+  return { error: { code: errorCode, message: errorMessage ?? '', retryable: errorRetryable ?? false } }
+}
