@@ -1,5 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { manifestFile } from '#shared/model/manifest.ts'
 
@@ -87,6 +98,18 @@ function setAside(path: string, aside: string): void {
     renameSync(path, aside)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+const leftoverAgeMilliseconds = 24 * 60 * 60 * 1000
+
+/** Removes what builds that were killed have left in the folder of the models, once it is a day old. */
+export function removeLeftovers(modelDir: string): void {
+  for (const name of readdirSync(modelDir)) {
+    if (!/^\..+\.(partial|replaced|checkpoint\.\w+)$/.test(name)) continue
+    const path = join(modelDir, name)
+    const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY
+    if (Date.now() - changed > leftoverAgeMilliseconds) rmSync(path, { recursive: true, force: true })
   }
 }
 
