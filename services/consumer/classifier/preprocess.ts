@@ -1,5 +1,4 @@
 import sharp from 'sharp'
-import { PermanentFailure } from '#shared/failure.ts'
 import type { ClassifierManifest } from '#shared/model/manifest.ts'
 import { type Raster, resample } from './resample.ts'
 
@@ -7,6 +6,7 @@ type ImageSpec = ClassifierManifest['classifier']['image']
 
 /** How many times larger than needed a picture may stay before the exact resampling. */
 const oversampling = 4
+const timeoutSeconds = 30
 
 /**
  * A picture to the pixel values [3, crop, crop] that the classifier's graph takes: as a viewer would see it (turned by
@@ -14,9 +14,7 @@ const oversampling = 4
  * and normalised as the checkpoint was trained.
  *
  * Very large pictures are first reduced by sharp to 4 times the size needed, which bounds time and memory; the final
- * resampling is Pillow's. Throws IMAGE_CORRUPT when the picture cannot be decoded to its end.
- *
- * @param limitInputPixels pictures with more pixels are refused unread
+ * resampling is Pillow's. The caller has checked that the picture decodes; sharp's own errors pass through.
  */
 export async function preprocess(
   picture: Buffer,
@@ -36,22 +34,18 @@ export async function preprocess(
 }
 
 async function decode(picture: Buffer, image: ImageSpec, limitInputPixels: number): Promise<Raster> {
-  try {
-    const decoder = sharp(picture, { limitInputPixels, autoOrient: true }).flatten({ background: 'white' })
-    const { autoOrient: size } = await sharp(picture, { limitInputPixels }).metadata()
-    const reduction = Math.floor(Math.min(size.width, size.height) / (oversampling * image.resize))
-    if (reduction > 1) {
-      const [width, height] = [size.width, size.height].map((side) => Math.round(side / reduction))
-      decoder.resize({ width: width!, height: height!, fit: 'fill' })
-    }
-    const { data, info } = await decoder
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true })
-    return { data, width: info.width, height: info.height, channels: info.channels }
-  } catch (cause) {
-    throw new PermanentFailure('IMAGE_CORRUPT', `The picture cannot be decoded: ${(cause as Error).message}`, { cause })
+  const decoder = sharp(picture, { limitInputPixels, autoOrient: true }).timeout({ seconds: timeoutSeconds })
+  const { width, height } = (await decoder.metadata()).autoOrient
+  const reduction = Math.floor(Math.min(width, height) / (oversampling * image.resize))
+  if (reduction > 1) {
+    decoder.resize(Math.round(width / reduction), Math.round(height / reduction), { fit: 'fill' })
   }
+  const { data, info } = await decoder
+    .flatten({ background: 'white' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true })
+  return { data, width: info.width, height: info.height, channels: info.channels }
 }
 
 /** Where the checkpoint's processor would resize to: the shorter side to `resize`, the longer one rounded down. */

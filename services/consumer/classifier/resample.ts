@@ -9,6 +9,12 @@ export interface Raster {
   data: Uint8Array
 }
 
+/** The source pixels that make one output pixel, from `first` on. */
+interface Taps {
+  first: number
+  weights: Int32Array
+}
+
 interface Window {
   offset: number
   length: number
@@ -21,43 +27,45 @@ const fractionBits = 22
 
 /**
  * Resizes `source` to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
- * out the rest. Bit for bit Pillow's `Image.resize` (src/libImaging/Resample.c), for which image models are trained:
- * antialiasing kernels, columns before rows, 8 bits in between.
+ * out the rest. Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), for which image models are
+ * trained: antialiasing kernels, 8 bits between the two passes, and the pass down the columns first where the height
+ * shrinks by more than twice what the width does.
  */
 export function resample(
   source: Raster,
   target: { width: number; height: number; columns: Window; rows: Window; kernel: Kernel },
 ): Raster {
-  const { channels } = source
   const across = taps(source.width, target.width, target.columns, target.kernel)
   const down = taps(source.height, target.height, target.rows, target.kernel)
-  const top = Math.min(...down.map(({ first }) => first))
-  const bottom = Math.max(...down.map(({ first, weights }) => first + weights.length))
+  const shrunk = source.height - target.height
+  const downFirst = shrunk > 0 && shrunk > 2 * (source.width - target.width)
+  return downFirst ? resizeRows(resizeColumns(source, down), across) : resizeColumns(resizeRows(source, across), down)
+}
 
-  // [bottom - top, columns, channels]
-  const width = target.columns.length
-  const squeezed = new Uint8Array((bottom - top) * width * channels)
-  for (let row = top; row < bottom; row++) {
-    for (const [column, { first, weights }] of across.entries()) {
-      for (let channel = 0; channel < channels; channel++) {
-        squeezed[((row - top) * width + column) * channels + channel] = convolve(
-          source.data,
-          (row * source.width + first) * channels + channel,
-          channels,
-          weights,
-        )
+/** Changes the width of every row. */
+function resizeRows({ height, channels, data, width: sourceWidth }: Raster, across: Taps[]): Raster {
+  const width = across.length
+  const result = new Uint8Array(height * width * channels)
+  for (let row = 0, at = 0; row < height; row++) {
+    for (const { first, weights } of across) {
+      const start = (row * sourceWidth + first) * channels
+      for (let channel = 0; channel < channels; channel++, at++) {
+        result[at] = convolve(data, start + channel, channels, weights)
       }
     }
   }
+  return { width, height, channels, data: result }
+}
 
+/** Changes the height of every column. */
+function resizeColumns({ width, channels, data }: Raster, down: Taps[]): Raster {
   const stride = width * channels
-  const data = new Uint8Array(target.rows.length * stride)
-  for (const [row, { first, weights }] of down.entries()) {
-    for (let i = 0; i < stride; i++) {
-      data[row * stride + i] = convolve(squeezed, (first - top) * stride + i, stride, weights)
-    }
+  const result = new Uint8Array(down.length * stride)
+  let at = 0
+  for (const { first, weights } of down) {
+    for (let i = 0; i < stride; i++, at++) result[at] = convolve(data, first * stride + i, stride, weights)
   }
-  return { width, height: target.rows.length, channels, data }
+  return { width, height: down.length, channels, data: result }
 }
 
 function convolve(pixels: Uint8Array, start: number, stride: number, weights: Int32Array): number {
@@ -66,8 +74,8 @@ function convolve(pixels: Uint8Array, start: number, stride: number, weights: In
   return Math.min(Math.max(sum >> fractionBits, 0), 255)
 }
 
-/** The source pixels, and their weights, of every output pixel inside `window`. */
-function taps(from: number, to: number, window: Window, kernel: Kernel): { first: number; weights: Int32Array }[] {
+/** For every output pixel inside `window`. */
+function taps(from: number, to: number, window: Window, kernel: Kernel): Taps[] {
   const scale = from / to
   return Array.from({ length: window.length }, (_, i) => {
     const center = (window.offset + i + 0.5) * scale

@@ -1,0 +1,11 @@
+/** The largest absolute differences from the reference values that float32 graphs may show. */
+export const tolerance = {
+  /** CLIP's image and text embeddings, of length 1. */
+  embedding: 1e-5,
+  /** Of a genre or a style. */
+  probability: 1e-5,
+  /** Levels of 255, of pictures made ready for the classifier: none up to 8 times the size it needs. */
+  pixel: 0,
+  /** The same for larger pictures, at any one value and on average. */
+  reducedPixel: { worst: 8, mean: 0.5 },
+} as const
