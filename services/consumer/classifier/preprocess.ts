@@ -45,7 +45,7 @@ async function decode(picture: Buffer, image: ImageSpec, limitInputPixels: numbe
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true })
-  return { data, width: info.width, height: info.height, channels: info.channels }
+  return { data, width: info.width, height: info.height }
 }
 
 /** Where the checkpoint's processor would resize to: the shorter side to `resize`, the longer one rounded down. */
@@ -56,7 +56,7 @@ function resizedTo({ width, height }: Raster, { resize, keepAspect }: ImageSpec)
 }
 
 /** [crop, crop, 3] bytes to [3, crop, crop] floats. */
-function normalize(bytes: Uint8Array, { crop, mean, deviation }: ImageSpec): Float32Array {
+function normalize(bytes: Raster['data'], { crop, mean, deviation }: ImageSpec): Float32Array {
   const plane = crop * crop
   const values = new Float32Array(3 * plane)
   for (let channel = 0; channel < 3; channel++) {

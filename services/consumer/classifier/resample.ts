@@ -1,12 +1,11 @@
 import type { ClassifierManifest } from '#shared/model/manifest.ts'
 
-/** 8-bit pixels in rows, the channels of a pixel side by side. */
+/** 8 bits of red, green and blue side by side. */
 export interface Raster {
   width: number
   height: number
-  channels: number
-  /** [height, width, channels] */
-  data: Uint8Array
+  /** [height, width, 3] */
+  data: Uint8Array | Uint8ClampedArray
 }
 
 /** The source pixels that make one output pixel, from `first` on. */
@@ -24,6 +23,8 @@ export type Kernel = ClassifierManifest['classifier']['image']['resample']
 
 /** Weights are fixed-point with this many fractional bits, so that a sum over pixels fits 32 bits. */
 const fractionBits = 22
+/** Sums begin here, so that cutting off the fraction rounds. */
+const half = 1 << (fractionBits - 1)
 
 /**
  * Resizes `source` to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
@@ -43,35 +44,40 @@ export function resample(
 }
 
 /** Changes the width of every row. */
-function resizeRows({ height, channels, data, width: sourceWidth }: Raster, across: Taps[]): Raster {
+function resizeRows({ height, data, width: sourceWidth }: Raster, across: Taps[]): Raster {
   const width = across.length
-  const result = new Uint8Array(height * width * channels)
-  for (let row = 0, at = 0; row < height; row++) {
+  const result = new Uint8ClampedArray(height * width * 3)
+  for (let row = 0, out = 0; row < height; row++) {
     for (const { first, weights } of across) {
-      const start = (row * sourceWidth + first) * channels
-      for (let channel = 0; channel < channels; channel++, at++) {
-        result[at] = convolve(data, start + channel, channels, weights)
+      let [red, green, blue] = [half, half, half]
+      for (let i = 0, at = (row * sourceWidth + first) * 3; i < weights.length; i++, at += 3) {
+        const weight = weights[i]!
+        red += data[at]! * weight
+        green += data[at + 1]! * weight
+        blue += data[at + 2]! * weight
       }
+      result[out++] = red >> fractionBits
+      result[out++] = green >> fractionBits
+      result[out++] = blue >> fractionBits
     }
   }
-  return { width, height, channels, data: result }
+  return { width, height, data: result }
 }
 
 /** Changes the height of every column. */
-function resizeColumns({ width, channels, data }: Raster, down: Taps[]): Raster {
-  const stride = width * channels
-  const result = new Uint8Array(down.length * stride)
-  let at = 0
-  for (const { first, weights } of down) {
-    for (let i = 0; i < stride; i++, at++) result[at] = convolve(data, first * stride + i, stride, weights)
+function resizeColumns({ width, data }: Raster, down: Taps[]): Raster {
+  const stride = width * 3
+  const result = new Uint8ClampedArray(down.length * stride)
+  const sums = new Int32Array(stride)
+  for (const [row, { first, weights }] of down.entries()) {
+    sums.fill(half)
+    for (const [i, weight] of weights.entries()) {
+      const start = (first + i) * stride
+      for (let at = 0; at < stride; at++) sums[at]! += data[start + at]! * weight
+    }
+    for (let at = 0; at < stride; at++) result[row * stride + at] = sums[at]! >> fractionBits
   }
-  return { width, height: down.length, channels, data: result }
-}
-
-function convolve(pixels: Uint8Array, start: number, stride: number, weights: Int32Array): number {
-  let sum = 1 << (fractionBits - 1)
-  for (let i = 0, at = start; i < weights.length; i++, at += stride) sum += pixels[at]! * weights[i]!
-  return Math.min(Math.max(sum >> fractionBits, 0), 255)
+  return { width, height: down.length, data: result }
 }
 
 /** For every output pixel inside `window`. */
