@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, EncodecModel, MusicgenForConditionalGene
 
 SEED = 7
 PROMPTS = ["slow, tender piano", "A Baroque march: bright trumpets, 120 bpm & heavy drums (über-fast, 빠르게)"]
-LONG_PROMPT = "warm strings and a solo cello, restless rhythm, " * 12
+LONG_PROMPT = "warm strings and a solo cello, restless rhythm, " * 20
 STEPS = 64
 LOGIT_STEPS = [0, 1, 2, 40, 63]
 LOGIT_STRIDE = 64

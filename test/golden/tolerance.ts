@@ -1,5 +1,11 @@
 /** The largest absolute differences from the reference values that float32 graphs may show. */
 export const tolerance = {
+  /** T5's last hidden states. */
+  state: 1e-4,
+  /** MusicGen's, after guidance. */
+  logit: 1e-3,
+  /** Decibels of signal to noise that EnCodec's sound must at least have. */
+  pcmDecibels: 60,
   /** CLIP's image and text embeddings, of length 1. */
   embedding: 1e-5,
   /** Of a genre or a style. */

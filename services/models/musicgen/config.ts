@@ -46,7 +46,7 @@ const AudioConfig = Type.Object({
   norm_type: Type.Literal('weight_norm'),
   pad_mode: Type.Enum(['reflect', 'constant', 'replicate']),
   use_causal_conv: Type.Boolean(),
-  trim_right_ratio: Type.Number({ minimum: 0, maximum: 1 }),
+  trim_right_ratio: Type.Number({ minimum: 0, maximum: 1, default: 1 }),
   use_conv_shortcut: Type.Boolean({ default: true }),
   sampling_rate: count,
   audio_channels: Type.Literal(1),

@@ -43,7 +43,6 @@ const audio = {
   pad_mode: 'reflect',
   use_causal_conv: false,
   use_conv_shortcut: false,
-  trim_right_ratio: 1,
   sampling_rate: 32000,
   audio_channels: 1,
   chunk_length_s: null,
