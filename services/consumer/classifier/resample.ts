@@ -28,7 +28,7 @@ const half = 1 << (fractionBits - 1)
 
 /**
  * Resizes `source` to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
- * out the rest. Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), for which image models are
+ * out the rest. Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), by which image models are
  * trained: antialiasing kernels, 8 bits between the two passes, and the pass down the columns first where the height
  * shrinks by more than twice what the width does.
  */

@@ -34,8 +34,8 @@ function picture(width: number, height: number) {
 }
 
 /** What the middle of each quarter has become, as [red, green, blue]. */
-async function quarters(bytes: Buffer): Promise<number[][]> {
-  const values = await preprocess(bytes, image, { limitInputPixels: 1_000_000 })
+async function quarters(bytes: Buffer, { keepAspect }: { keepAspect: boolean } = image): Promise<number[][]> {
+  const values = await preprocess(bytes, { ...image, keepAspect }, { limitInputPixels: 1_000_000 })
   assert.equal(values.length, 3 * side * side)
   return [16, 48].flatMap((y) =>
     [16, 48].map((x) => [0, 1, 2].map((c) => Math.round(values[(c * side + y) * side + x]!))),
@@ -111,6 +111,11 @@ describe('preprocess', () => {
     const turned = await wide.withMetadata({ orientation: 6 }).png().toBuffer()
     // Upright it is 100 x 200: the black part ends 10 pixels below the cut's upper edge, above its first quarter.
     assertNear(await quarters(turned), [white!, white!, white!, white!], 0)
+  })
+
+  it('squeezes both sides where the checkpoint does not keep the aspect', async () => {
+    const wide = await fourColors(colors).resize(300, 80, { fit: 'fill', kernel: 'nearest' }).png().toBuffer()
+    assertNear(await quarters(wide, { keepAspect: false }), colors, 0)
   })
 
   it('reads CMYK', async () => {
