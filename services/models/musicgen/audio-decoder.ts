@@ -3,8 +3,8 @@ import type { ModelFolder } from '../model-folder.ts'
 import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import type { AudioConfig, DecoderConfig } from './config.ts'
+import { createConvolutions, type Signal } from './convolution.ts'
 import { lstm } from './lstm.ts'
-import { readConvolution } from './weight-norm.ts'
 
 /**
  * EnCodec's decoder (transformers, models/encodec): the codebooks' vectors summed, then SEANet from frames to samples.
@@ -65,136 +65,43 @@ function sumCodebooks(
   return scope.op('Transpose', [sum], { perm: [0, 2, 1] })
 }
 
-/** Vectors [tracks, hidden_size, frames] to sound [tracks, 1, samples]. */
+/** Vectors [tracks, hidden_size, frames] to sound [tracks, 1, samples]: the layers have the reference's numbers. */
 function decodeFrames(
   scope: Scope,
   { checkpoint, audio, vectors }: { checkpoint: Checkpoint; audio: AudioConfig; vectors: Value },
 ): Value {
-  const ratios = audio.upsampling_ratios
-  const conv = createConvolution(checkpoint, audio)
-  let channels = 2 ** ratios.length * audio.num_filters
-  let layer = 0
-  const place = () => `layers.${layer++}`
+  const { upsampling_ratios: ratios, num_residual_layers: residualLayers } = audio
+  const { convolve, upsample } = createConvolutions(scope, checkpoint, audio)
+  const elu = (signal: Signal): Signal => ({ ...signal, x: scope.op('Elu', [signal.x]) })
 
-  let x = conv(scope, vectors, place(), {
-    inputs: audio.hidden_size,
-    outputs: channels,
-    kernel: audio.kernel_size,
-    shortest: 1,
-  })
-  const recurrent = place()
-  x = skipLstm(scope.at(recurrent), x, {
-    checkpoint,
-    name: `audio_encoder.decoder.${recurrent}.lstm`,
-    layers: audio.num_lstm_layers,
-    width: channels,
-  })
-  /** Samples that a single frame has become by now. */
-  let shortest = 1
+  const residual = (name: string, signal: Signal, dilation: number): Signal => {
+    const outputs = signal.channels / audio.compress
+    const first = convolve(`${name}.block.1`, elu(signal), { outputs, kernel: audio.residual_kernel_size, dilation })
+    const second = convolve(`${name}.block.3`, elu(first), { outputs: signal.channels, kernel: 1 })
+    const shortcut = audio.use_conv_shortcut
+      ? convolve(`${name}.shortcut`, signal, { outputs: signal.channels, kernel: 1 })
+      : signal
+    return { ...signal, x: scope.at(name).op('Add', [shortcut.x, second.x]) }
+  }
+
+  const width = audio.num_filters * 2 ** ratios.length
+  const frames = { x: vectors, channels: audio.hidden_size, shortest: 1 }
+  let signal = convolve('layers.0', frames, { outputs: width, kernel: audio.kernel_size })
+  signal = { ...signal, x: recur(scope.at('layers.1'), signal.x, { checkpoint, layers: audio.num_lstm_layers, width }) }
+  let layer = 2
   for (const ratio of ratios) {
-    layer++
-    x = upsample(scope, elu(scope, x), { checkpoint, audio, name: place(), channels, ratio })
-    channels /= 2
-    shortest *= ratio
-    for (let i = 0; i < audio.num_residual_layers; i++) {
-      const name = place()
-      const hidden = channels / audio.compress
-      const block = scope.at(name)
-      const dilation = audio.dilation_growth_rate ** i
-      const kernel = audio.residual_kernel_size
-      const first = conv(scope, elu(block, x), `${name}.block.1`, {
-        inputs: channels,
-        outputs: hidden,
-        kernel,
-        dilation,
-        shortest,
-      })
-      const second = conv(scope, elu(block, first), `${name}.block.3`, {
-        inputs: hidden,
-        outputs: channels,
-        kernel: 1,
-        shortest,
-      })
-      const shortcut = audio.use_conv_shortcut
-        ? conv(scope, x, `${name}.shortcut`, { inputs: channels, outputs: channels, kernel: 1, shortest })
-        : x
-      x = block.op('Add', [shortcut, second])
+    signal = upsample(`layers.${layer + 1}`, elu(signal), { outputs: signal.channels / 2, ratio })
+    layer += 2
+    for (let i = 0; i < residualLayers; i++) {
+      signal = residual(`layers.${layer++}`, signal, audio.dilation_growth_rate ** i)
     }
   }
-  layer++
-  return conv(scope, elu(scope, x), place(), {
-    inputs: channels,
-    outputs: audio.audio_channels,
-    kernel: audio.last_kernel_size,
-    shortest,
-  })
+  return convolve(`layers.${layer + 1}`, elu(signal), { outputs: 1, kernel: audio.last_kernel_size }).x
 }
-
-const elu = (scope: Scope, x: Value) => scope.op('Elu', [x])
 
 /** [tracks, width, frames] through the LSTM and added to itself. */
-function skipLstm(scope: Scope, x: Value, options: Parameters<typeof lstm>[2]): Value {
+function recur(scope: Scope, x: Value, options: { checkpoint: Checkpoint; layers: number; width: number }): Value {
   const inTime = scope.op('Transpose', [x], { perm: [2, 0, 1] })
-  return scope.op('Transpose', [scope.op('Add', [lstm(scope, inTime, options), inTime])], { perm: [1, 2, 0] })
-}
-
-function upsample(
-  scope: Scope,
-  x: Value,
-  options: { checkpoint: Checkpoint; audio: AudioConfig; name: string; channels: number; ratio: number },
-): Value {
-  const { checkpoint, audio, name, channels, ratio } = options
-  const dims: [number, number, number] = [channels, channels / 2, 2 * ratio]
-  const place = scope.at(name)
-  const { weight, bias } = readConvolution(checkpoint, `audio_encoder.decoder.${name}.conv`, { dims, outputs: dims[1] })
-  // The transposed convolution yields `ratio` samples too many, cut from its two ends by its pads.
-  const right = audio.use_causal_conv ? Math.ceil(ratio * audio.trim_right_ratio) : Math.floor(ratio / 2)
-  const inputs = [x, place.weight('weight', dims, weight), place.weight('bias', [dims[1]], bias)]
-  return place.op('ConvTranspose', inputs, { strides: [ratio], pads: [ratio - right, right] })
-}
-
-interface Convolution {
-  inputs: number
-  outputs: number
-  kernel: number
-  dilation?: number
-  /** The input has at least this many samples. */
-  shortest: number
-}
-
-/** Convolutions of stride 1 that keep the length: the padding is at both ends, or all on the left when causal. */
-function createConvolution(checkpoint: Checkpoint, audio: AudioConfig) {
-  return (scope: Scope, x: Value, name: string, options: Convolution): Value => {
-    const { inputs, outputs, kernel, dilation = 1, shortest } = options
-    const place = scope.at(name)
-    const dims: [number, number, number] = [outputs, inputs, kernel]
-    const { weight, bias } = readConvolution(checkpoint, `audio_encoder.decoder.${name}.conv`, { dims, outputs })
-    const total = (kernel - 1) * dilation
-    const right = audio.use_causal_conv ? 0 : Math.floor(total / 2)
-    const padded = total ? pad(place, x, { left: total - right, right, mode: audio.pad_mode, shortest }) : x
-    const tensors = [padded, place.weight('weight', dims, weight), place.weight('bias', [outputs], bias)]
-    return place.op('Conv', tensors, { dilations: [dilation] })
-  }
-}
-
-const padModes = { reflect: 'reflect', constant: 'constant', replicate: 'edge' } as const
-
-function pad(
-  scope: Scope,
-  x: Value,
-  options: { left: number; right: number; mode: keyof typeof padModes; shortest: number },
-): Value {
-  const { left, right, mode, shortest } = options
-  const widest = Math.max(left, right)
-  const sides = scope.int64([0, 0, left, 0, 0, right])
-  if (mode !== 'reflect' || shortest > widest) return scope.op('Pad', [x, sides], { mode: padModes[mode] })
-  // Sound too short to reflect gets zeros on its right first, which are cut off again afterwards.
-  const missing = scope.op('Max', [
-    scope.op('Sub', [scope.int64([widest + 1]), scope.op('Shape', [x], { start: 2 })]),
-    scope.int64([0]),
-  ])
-  const zeros = scope.op('Concat', [scope.int64([0, 0, 0, 0, 0]), missing], { axis: 0 })
-  const reflected = scope.op('Pad', [scope.op('Pad', [x, zeros]), sides], { mode: 'reflect' })
-  const length = scope.op('Sub', [scope.op('Shape', [reflected], { start: 2 }), missing])
-  return scope.op('Slice', [reflected, scope.int64([0]), length, scope.int64([2])])
+  const output = lstm(scope, inTime, { name: 'audio_encoder.decoder.layers.1.lstm', ...options })
+  return scope.op('Transpose', [scope.op('Add', [output, inTime])], { perm: [1, 2, 0] })
 }
