@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { drizzle, type MySql2Client } from 'drizzle-orm/mysql2'
-import { type Connection, createPool, type PoolConnection, type QueryOptions } from 'mysql2/promise'
+import { createPool, type PoolConnection, type QueryOptions } from 'mysql2/promise'
+import { withDeadline } from '../deadline.ts'
 import { RetryableFailure } from '../failure.ts'
 import { type Address, connectionOptions } from './connection.ts'
 import { driverError, isAnswer, isConflict, isDropped, surfacedError } from './database-error.ts'
@@ -82,51 +83,66 @@ export function openDatabase({
 
   async function runOnce<T>(operation: (db: Drizzle) => Promise<T>): Promise<T> {
     const connection = await acquire()
-    let reusable = false
+    let broken: unknown
+    const query = async (statement: QueryOptions, values?: unknown[]) => {
+      try {
+        return await withDeadline(connection.query(statement, values), timeoutMs, () =>
+          silence('No answer from the database'),
+        )
+      } catch (error) {
+        // What follows, a rollback perhaps, would wait behind a statement that never ends.
+        if (!isAnswer(driverError(error))) {
+          broken ??= error
+          connection.destroy()
+        }
+        throw error
+      }
+    }
     try {
-      await prepare(connection)
-      const result = await operation(drizzleOn(connection, timeoutMs))
-      reusable = performance.now() - openedAt.get(connection.connection)! < maxAgeSeconds * 1000
-      return result
+      if (!openedAt.has(connection.connection)) await prepare(connection, query)
+      return await operation(drizzleOn(query))
     } catch (error) {
-      reusable = isAnswer(driverError(error))
-      throw error
+      throw broken ?? error
     } finally {
-      if (reusable) connection.release()
-      else connection.destroy()
+      if (isOld(connection)) connection.destroy()
+      else connection.release()
     }
   }
 
   async function acquire(): Promise<PoolConnection> {
-    const timer = new AbortController()
     const pending = pool.getConnection()
     try {
-      const connection = await Promise.race([pending, sleep(timeoutMs, undefined, { signal: timer.signal })])
-      if (connection) return connection
+      return await withDeadline(pending, timeoutMs, () => silence('No connection to the database'))
+    } catch (error) {
       // It may still come, and nobody waits for it any more.
       pending.then(
         (late) => late.release(),
         () => {},
       )
-      throw new RetryableFailure('DATABASE_UNAVAILABLE', `No connection to the database within ${timeoutSeconds} s`)
-    } finally {
-      timer.abort()
+      throw error
     }
   }
 
-  async function prepare(connection: PoolConnection): Promise<void> {
-    const raw = connection.connection
-    if (openedAt.has(raw)) return
+  function silence(what: string): RetryableFailure {
+    return new RetryableFailure('DATABASE_UNAVAILABLE', `${what} within ${timeoutSeconds} s`)
+  }
+
+  async function prepare(connection: PoolConnection, query: Query): Promise<void> {
     // The end of an idle connection is nobody's error: mysql2 takes it out of the pool.
-    raw.on('error', () => {})
-    await connection.query({ sql: session, timeout: timeoutMs })
-    openedAt.set(raw, performance.now())
+    connection.connection.on('error', () => {})
+    await query({ sql: session })
+    openedAt.set(connection.connection, performance.now())
+  }
+
+  function isOld(connection: PoolConnection): boolean {
+    const opened = openedAt.get(connection.connection)
+    return opened === undefined || performance.now() - opened > maxAgeSeconds * 1000
   }
 }
 
-/** Drizzle on one connection, each statement bounded in time. */
-function drizzleOn(connection: Connection, timeoutMs: number) {
-  const query = (statement: QueryOptions, values: unknown[]) =>
-    connection.query({ ...statement, timeout: timeoutMs }, values)
+type Query = (statement: QueryOptions, values?: unknown[]) => Promise<unknown>
+
+/** Of its client, drizzle's session on one connection uses `query` alone. */
+function drizzleOn(query: Query) {
   return drizzle({ client: { query } as unknown as MySql2Client })
 }

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { withDeadline } from '../deadline.ts'
 import { RetryableFailure } from '../failure.ts'
 import { type Address, connectionOptions } from './connection.ts'
 import { driverError, isAnswer, surfacedError } from './database-error.ts'
@@ -25,9 +26,12 @@ interface Statement {
 
 const migrationsFolder = fileURLToPath(new URL('migrations', import.meta.url))
 
+type Rows = Record<string, unknown>[] & RowDataPacket[]
+type Query = (sql: string, values?: unknown[], seconds?: number) => Promise<Rows>
+
 /** An index on a large table takes its time. */
-const statementTimeoutMs = 30 * 60_000
-const timeoutMs = 10_000
+const statementTimeoutSeconds = 30 * 60
+const timeoutSeconds = 10
 
 /** What is to be made is there (table, column, index, key), or what is to be dropped is not. */
 const alreadyDone = new Set([1050, 1051, 1060, 1061, 1091, 1826])
@@ -54,14 +58,18 @@ export async function migrate({
   const connection = await createConnection(options).catch((error: unknown) => {
     throw surfacedError(driverError(error))
   })
-  // The statement under way is told.
+  // A lost connection is told by the statement under way.
   connection.on('error', () => {})
+  const query: Query = async (sql, values = [], seconds = timeoutSeconds) => {
+    const [rows] = await withDeadline(connection.query<Rows>(sql, values), seconds * 1000, () => silence(seconds))
+    return rows
+  }
   try {
-    await lock(connection, options.database!, lockSeconds)
-    await connection.query({ sql: createTable, timeout: timeoutMs })
+    await lock(query, options.database!, lockSeconds)
+    await query(createTable)
     let applied = 0
     for (const statement of statements) {
-      if (!(await apply(connection, statement))) continue
+      if (!(await apply(query, statement))) continue
       applied++
       report(`applied ${statement.name}`)
     }
@@ -69,18 +77,15 @@ export async function migrate({
   } catch (error) {
     throw surfacedError(driverError(error))
   } finally {
-    // The lock goes with the connection.
-    await connection.end().catch(() => connection.destroy())
+    // The lock goes with the connection, at once: an orderly end would wait behind a statement that never ends.
+    connection.destroy()
   }
 }
 
-async function lock(connection: Connection, database: string, seconds: number): Promise<void> {
+async function lock(query: Query, database: string, seconds: number): Promise<void> {
   // Locks are the server's, not the database's, and a name has 64 characters at most.
   const name = `promenade.${createHash('sha256').update(database).digest('hex').slice(0, 32)}`
-  const [[row]] = await connection.query<RowDataPacket[]>(
-    { sql: 'select get_lock(?, ?) as locked', timeout: seconds * 1000 + timeoutMs },
-    [name, seconds],
-  )
+  const [row] = await query('select get_lock(?, ?) as locked', [name, seconds], seconds + timeoutSeconds)
   if (row?.locked !== 1) {
     throw new RetryableFailure('DATABASE_UNAVAILABLE', `Another migration is still under way after ${seconds} s`)
   }
@@ -90,11 +95,8 @@ async function lock(connection: Connection, database: string, seconds: number): 
  * False when the statement has been applied before. No statement that changes tables can be part of a transaction, so
  * each is marked before and after: one cut off in between runs again, and may then find its work done.
  */
-async function apply(connection: Connection, { name, sql, digest }: Statement): Promise<boolean> {
-  const query = <T extends RowDataPacket[] | ResultSetHeader>(text: string, values: unknown[]) =>
-    connection.query<T>({ sql: text, timeout: timeoutMs }, values)
-
-  const [[earlier]] = await query<RowDataPacket[]>('select * from promenade_migrations where name = ?', [name])
+async function apply(query: Query, { name, sql, digest }: Statement): Promise<boolean> {
+  const [earlier] = await query('select digest, finished_at from promenade_migrations where name = ?', [name])
   if (earlier && earlier.digest !== digest) {
     throw new Error(`Migration ${name} was changed after it was applied: restore it, and add a new one instead`)
   }
@@ -104,18 +106,24 @@ async function apply(connection: Connection, { name, sql, digest }: Statement): 
     await query(insert, [name, digest])
   }
   try {
-    await connection.query({ sql, timeout: statementTimeoutMs })
+    await query(sql, [], statementTimeoutSeconds)
   } catch (cause) {
     const error = driverError(cause)
-    if (!earlier || !alreadyDone.has(error.errno ?? 0)) {
-      if (!isAnswer(error)) throw error
+    if (!isAnswer(error)) throw error
+    if (!earlier) {
       // Refused, so nothing was done and nothing may be taken as done the next time.
-      if (!earlier) await query('delete from promenade_migrations where name = ?', [name])
+      await query('delete from promenade_migrations where name = ?', [name])
+    }
+    if (!earlier || !alreadyDone.has(error.errno ?? 0)) {
       throw new Error(`Migration ${name} was refused: ${error.message}`, { cause: error })
     }
   }
   await query('update promenade_migrations set finished_at = utc_timestamp(3) where name = ?', [name])
   return true
+}
+
+function silence(seconds: number): RetryableFailure {
+  return new RetryableFailure('DATABASE_UNAVAILABLE', `No answer from the database within ${seconds} s`)
 }
 
 async function readStatements(folder: string): Promise<Statement[]> {

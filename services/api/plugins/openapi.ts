@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import Type, { type TObject } from 'typebox'
 import { Problem, Result } from '#shared/contract/result.ts'
 
 /** Describes the routes registered after it, from the schemas that check them. */
@@ -16,6 +17,15 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       },
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
       security: [{ apiKey: [] }],
+    },
+    // A wildcard has no name, and a path parameter of OpenAPI must.
+    transform: ({ schema, url }) => {
+      const { params } = schema as { params?: TObject }
+      if (!params?.properties['*']) return { schema, url }
+      return {
+        schema: { ...schema, params: Type.Object({ key: params.properties['*'] }) },
+        url: url.replace('*', ':key'),
+      }
     },
     refResolver: { buildLocalReference: (schema, _baseUri, _fragment, index) => String(schema.$id ?? `def-${index}`) },
   })

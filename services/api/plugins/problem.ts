@@ -1,8 +1,15 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Problem } from '#shared/contract/result.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
+
+/** For the responses of a route's schema. */
+export const problemResponse = {
+  description: 'A problem, with a stable code',
+  content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+}
 
 const retryAfterSeconds = 5
 

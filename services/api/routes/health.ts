@@ -1,13 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import type { Database } from '#shared/db/client.ts'
-import { sendProblem } from '../plugins/problem.ts'
+import { withDeadline } from '#shared/deadline.ts'
+import { problemResponse, sendProblem } from '../plugins/problem.ts'
 
 /** Below the time after which load balancers and Kubernetes give up, so that the answer names the part. */
 const timeoutMs = 2_000
+
+const isLate = () => new Error(`no answer within ${timeoutMs} ms`)
 
 const Health = Type.Object({ status: Type.Literal('ok') })
 
@@ -42,11 +44,13 @@ export function healthRoutes({
           operationId: 'getReadiness',
           summary: 'The database and the bucket answer',
           security: [],
-          response: { 200: Health, 503: Type.Ref('Problem') },
+          response: { 200: Health, 503: problemResponse },
         },
       },
       async (request, reply) => {
-        const answers = await Promise.allSettled(parts.map(({ ping }) => withinTime(ping, request.signal)))
+        const answers = await Promise.allSettled(
+          parts.map(({ ping }) => withDeadline(ping(request.signal), timeoutMs, isLate)),
+        )
         const away = parts.filter((_, index) => answers[index]!.status === 'rejected')
         if (away[0]) {
           const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []))
@@ -57,18 +61,5 @@ export function healthRoutes({
         return { status: 'ok' as const }
       },
     )
-  }
-}
-
-async function withinTime(ping: (signal: AbortSignal) => Promise<void>, outer: AbortSignal): Promise<void> {
-  const done = new AbortController()
-  const signal = AbortSignal.any([outer, done.signal])
-  try {
-    const late = sleep(timeoutMs, undefined, { signal }).then(() => {
-      throw new Error(`no answer within ${timeoutMs} ms`)
-    })
-    await Promise.race([ping(signal), late])
-  } finally {
-    done.abort()
   }
 }

@@ -6,6 +6,7 @@ import type { Result } from '#shared/contract/result.ts'
 import type { FoundJob, Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { readImageKey } from '../image-key.ts'
+import { problemResponse } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
 
 const path = '/v1/results/'
@@ -50,8 +51,8 @@ export function resultRoutes({
           response: {
             200: Type.Ref('Result'),
             304: Type.Null({ description: 'The same as before' }),
-            '4xx': Type.Ref('Problem'),
-            '5xx': Type.Ref('Problem'),
+            '4xx': problemResponse,
+            '5xx': problemResponse,
           },
         },
       },

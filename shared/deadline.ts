@@ -1,0 +1,10 @@
+/** Waits for `pending`, but no longer than `milliseconds`; then throws what `expired` gives. It does not stop the work. */
+export async function withDeadline<T>(pending: Promise<T>, milliseconds: number, expired: () => Error): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(expired()), milliseconds)
+  try {
+    return await Promise.race([pending, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,311 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { eq, sql } from 'drizzle-orm'
+import { jobId } from '#shared/contract/key.ts'
+import { type Database, openDatabase } from '#shared/db/client.ts'
+import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { migrate } from '#shared/db/migrate.ts'
+import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
+import { RetryableFailure } from '#shared/failure.ts'
+import { startDatabase } from '../../services/local/database.ts'
+import { analysisOf, bucket, uploadOf } from '../job.ts'
+import { startTcpProxy } from '../tcp-proxy.ts'
+
+const leaseSeconds = 60
+
+let server: Awaited<ReturnType<typeof startDatabase>>
+let database: Database
+let jobs: Jobs
+
+before(async () => {
+  server = await startDatabase()
+  await migrate({ url: server.url, tls: 'off' })
+  database = openDatabase({ url: server.url, tls: 'off' })
+  jobs = createJobs({ database })
+})
+
+after(async () => {
+  await database?.close()
+  await server?.close()
+})
+
+test('of twenty that claim a job at once exactly one gets it', async () => {
+  const id = await jobs.receive(uploadOf('uploads/raced.jpg'))
+  const claims = await Promise.all(
+    Array.from({ length: 20 }, () => jobs.claim(id, { token: randomUUID(), leaseSeconds })),
+  )
+  const outcomes = claims.map(({ outcome }) => outcome).sort()
+  assert.deepEqual(outcomes, ['claimed', ...Array(19).fill('held')])
+  assert.deepEqual(
+    claims.find(({ outcome }) => outcome === 'claimed'),
+    { outcome: 'claimed', attempt: 1 },
+  )
+})
+
+test('of twenty that receive an upload at once one job comes', async () => {
+  const upload = uploadOf('uploads/received.jpg')
+  const ids = await Promise.all(Array.from({ length: 20 }, () => jobs.receive(upload)))
+  assert.deepEqual(new Set(ids), new Set([jobId(upload)]))
+  const rows = await database.run((db) => db.select().from(jobsTable).where(eq(jobsTable.id, ids[0]!)))
+  assert.equal(rows.length, 1)
+  assert.equal(rows[0]!.uploadedAt!.toISOString(), upload.eventTime)
+  assert.ok(Math.abs(rows[0]!.createdAt.getTime() - Date.now()) < 60_000, 'the times of the database are UTC')
+})
+
+test('a claim repeated with its own token is the same claim, and another token must wait', async () => {
+  const id = await jobs.receive(uploadOf('uploads/repeated.jpg'))
+  assert.deepEqual(await jobs.claim(id, { token: 'a', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
+  assert.deepEqual(await jobs.claim(id, { token: 'a', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
+  assert.deepEqual(await jobs.claim(id, { token: 'b', leaseSeconds }), { outcome: 'held' })
+})
+
+test('a job never received cannot be claimed', async () => {
+  await assert.rejects(jobs.claim('0'.repeat(32), { token: 'a', leaseSeconds }), /expected it to be received/)
+})
+
+test('a lease that is over changes nothing, and the job goes to the next', async () => {
+  const upload = uploadOf('uploads/expired.jpg')
+  const id = await jobs.receive(upload)
+  await jobs.claim(id, { token: 'first', leaseSeconds })
+  await expire(id)
+  const before = await rowOf(id)
+
+  const first = { id, token: 'first' }
+  assert.equal(await jobs.renew({ ...first, leaseSeconds }), false)
+  assert.equal(await jobs.progress({ ...first, stage: 'composing', progress: 0.5 }), false)
+  assert.equal(await jobs.succeed({ ...first, analysis: analysisOf(upload) }), false)
+  assert.equal(await jobs.fail({ ...first, code: 'IMAGE_EMPTY', message: 'empty', retryable: false }), false)
+  assert.equal(await jobs.release(first), false)
+  assert.deepEqual(await rowOf(id), before)
+
+  assert.deepEqual(await jobs.claim(id, { token: 'second', leaseSeconds }), { outcome: 'claimed', attempt: 2 })
+  assert.equal(await jobs.succeed({ ...first, analysis: analysisOf(upload) }), false)
+  assert.equal((await rowOf(id)).leaseToken, 'second')
+  assert.equal(await analysesOf(id), 0)
+})
+
+test('a renewed lease goes on, and progress is seen', async () => {
+  const id = await jobs.receive(uploadOf('uploads/renewed.jpg'))
+  const lease = { id, token: 'a' }
+  await jobs.claim(id, { token: 'a', leaseSeconds: 3 })
+  const before = await rowOf(id)
+  assert.equal(await jobs.renew({ ...lease, leaseSeconds: 600 }), true)
+  assert.ok((await rowOf(id)).leaseExpiresAt!.getTime() - before.leaseExpiresAt!.getTime() > 500_000)
+  assert.equal(await jobs.progress({ ...lease, stage: 'composing', progress: 0.25, etaSeconds: 7.5 }), true)
+  const { stage, progress, etaSeconds } = await rowOf(id)
+  assert.deepEqual({ stage, progress, etaSeconds }, { stage: 'composing', progress: 0.25, etaSeconds: 7.5 })
+})
+
+test('success is one row, however often it is written', async () => {
+  const upload = uploadOf('uploads/done.jpg')
+  const id = await jobs.receive(upload)
+  const lease = { id, token: 'a' }
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  const analysis = analysisOf(upload)
+  assert.deepEqual(await Promise.all([1, 2, 3].map(() => jobs.succeed({ ...lease, analysis }))), [true, true, true])
+  assert.equal(await analysesOf(id), 1)
+  assert.deepEqual(await jobs.claim(id, { token: 'b', leaseSeconds }), { outcome: 'settled', state: 'succeeded' })
+  assert.equal(await jobs.fail({ ...lease, code: 'GENERATION_FAILED', message: 'late', retryable: true }), false)
+
+  const [row] = await database.run((db) => db.select().from(artAnalysis).where(eq(artAnalysis.jobId, id)))
+  const { id: rowId, jobId: ofJob, createdAt, ...written } = row!
+  assert.ok(rowId > 0)
+  assert.equal(ofJob, id)
+  assert.ok(createdAt)
+  assert.deepEqual(written, analysis)
+})
+
+test('an analysis that the database refuses leaves the job as it was, and is no outage', async () => {
+  const upload = uploadOf('uploads/refused.jpg')
+  const id = await jobs.receive(upload)
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  const analysis = { ...analysisOf(upload), genre: 'x'.repeat(101) }
+  await assert.rejects(jobs.succeed({ id, token: 'a', analysis }), (error: Error) => {
+    assert.ok(!(error instanceof RetryableFailure))
+    assert.match(error.message, /^The database refused a statement: Data too long for column 'genre'/)
+    return true
+  })
+  assert.equal((await rowOf(id)).state, 'processing')
+  assert.equal(await analysesOf(id), 0)
+})
+
+test('a failed job keeps its error, cut to size, and is settled', async () => {
+  const id = await jobs.receive(uploadOf('uploads/failed.jpg'))
+  const lease = { id, token: 'a' }
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  assert.equal(await jobs.fail({ ...lease, code: 'IMAGE_CORRUPT', message: '😀'.repeat(600), retryable: false }), true)
+  const { state, errorCode, errorMessage, errorRetryable, finishedAt } = await rowOf(id)
+  assert.deepEqual(
+    { state, errorCode, errorMessage, errorRetryable },
+    { state: 'failed', errorCode: 'IMAGE_CORRUPT', errorMessage: '😀'.repeat(500), errorRetryable: false },
+  )
+  assert.ok(finishedAt)
+  assert.deepEqual(await jobs.claim(id, { token: 'b', leaseSeconds }), { outcome: 'settled', state: 'failed' })
+})
+
+test('a released job is free at once; only a try that a shutdown cut short is not counted', async () => {
+  const id = await jobs.receive(uploadOf('uploads/released.jpg'))
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  const error = { code: 'STORAGE_UNAVAILABLE', message: 'away', retryable: true } as const
+  assert.equal(await jobs.release({ id, token: 'a', error }), true)
+  const { state, attempt, errorCode } = await rowOf(id)
+  assert.deepEqual({ state, attempt, errorCode }, { state: 'queued', attempt: 1, errorCode: 'STORAGE_UNAVAILABLE' })
+
+  assert.deepEqual(await jobs.claim(id, { token: 'b', leaseSeconds }), { outcome: 'claimed', attempt: 2 })
+  assert.equal(await jobs.release({ id, token: 'b', countAttempt: false }), true)
+  assert.equal(await jobs.release({ id, token: 'b', countAttempt: false }), true)
+  assert.deepEqual(await jobs.claim(id, { token: 'c', leaseSeconds }), { outcome: 'claimed', attempt: 2 })
+})
+
+test('keys are found byte for byte, up to 1,024 of them', async () => {
+  const keys = [
+    `uploads/${'한'.repeat(338)}ab`,
+    'uploads/그림 +%2F😀.jpg',
+    'uploads/그림 +/😀.jpg',
+    'uploads/A.jpg',
+    'uploads/a.jpg',
+    'uploads/a.jpg ',
+    "uploads/'; drop table jobs; --\\",
+  ]
+  assert.equal(Buffer.byteLength(keys[0]!), 1024)
+  for (const key of keys) await jobs.receive(uploadOf(key))
+  for (const key of keys) assert.equal((await jobs.find({ bucket, key }))?.job.imageKey, key)
+  assert.equal(await jobs.find({ bucket, key: 'uploads/a.JPG' }), undefined)
+  assert.equal(await jobs.find({ bucket: 'another', key: keys[0]! }), undefined)
+})
+
+test('the newest version is the one with the greatest sequencer; older ones stay readable', async () => {
+  const key = 'uploads/versions.jpg'
+  await jobs.receive(uploadOf(key, { version: 'v2', sequencer: '0A1' }))
+  await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0a' }))
+  await jobs.receive(uploadOf(key, { version: 'v3', sequencer: '0A1F' }), 1)
+  assert.equal((await jobs.find({ bucket, key }))?.job.version, 'v2')
+  assert.equal((await jobs.find({ bucket, key, version: 'v1' }))?.job.version, 'v1')
+  assert.equal(await jobs.find({ bucket, key, version: 'v4' }), undefined)
+
+  // The same bytes put back after others: the version that was is the newest again.
+  await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0B' }))
+  assert.equal((await jobs.find({ bucket, key }))?.job.version, 'v1')
+  await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0A' }))
+  assert.equal((await jobs.find({ bucket, key }))?.job.version, 'v1')
+})
+
+test('a connection dropped while idle is not an error that a caller sees', async () => {
+  const proxy = await startTcpProxy(Number(new URL(server.url).port))
+  const distant = openDatabase({ url: through(proxy.port), tls: 'off', connectionLimit: 2 })
+  try {
+    const distantJobs = createJobs({ database: distant })
+    const id = await distantJobs.receive(uploadOf('uploads/dropped.jpg'))
+    proxy.resetNext()
+    assert.deepEqual(await distantJobs.claim(id, { token: 'a', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
+    proxy.resetNext()
+    assert.equal(await distantJobs.succeed({ id, token: 'a', analysis: analysisOf(uploadOf('k')) }), true)
+    assert.equal(await analysesOf(id), 1)
+  } finally {
+    await distant.close()
+    await proxy.close()
+  }
+})
+
+test('a connection that the server ends is replaced', async () => {
+  const own = openDatabase({ url: server.url, tls: 'off', connectionLimit: 2 })
+  try {
+    const connectionId = () => own.run((db) => db.execute(sql`select connection_id() as id`))
+    const first = (await connectionId())[0] as unknown as { id: number }[]
+    await database.run((db) => db.execute(sql.raw(`kill ${first[0]!.id}`)))
+    const second = (await connectionId())[0] as unknown as { id: number }[]
+    assert.notEqual(second[0]!.id, first[0]!.id)
+  } finally {
+    await own.close()
+  }
+})
+
+test('a server that hangs is DATABASE_UNAVAILABLE in bounded time, inside a transaction too, and back when it is', async () => {
+  const proxy = await startTcpProxy(Number(new URL(server.url).port))
+  const distant = openDatabase({ url: through(proxy.port), tls: 'off', connectionLimit: 2, timeoutSeconds: 0.2 })
+  try {
+    const distantJobs = createJobs({ database: distant })
+    const upload = uploadOf('uploads/hung.jpg')
+    const id = await distantJobs.receive(upload)
+    await distantJobs.claim(id, { token: 'a', leaseSeconds })
+    proxy.hold()
+    const analysis = analysisOf(upload)
+    const calls = Array.from({ length: 6 }, () => distantJobs.succeed({ id, token: 'a', analysis }))
+    for (const { status, reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[]) {
+      assert.equal(status, 'rejected')
+      assert.equal(reason.code, 'DATABASE_UNAVAILABLE')
+    }
+    proxy.pass()
+    assert.equal(await distantJobs.succeed({ id, token: 'a', analysis }), true)
+  } finally {
+    await distant.close()
+    await proxy.close()
+  }
+})
+
+test('a transaction that another one undoes runs again', async () => {
+  const ids = [await jobs.receive(uploadOf('uploads/x.jpg')), await jobs.receive(uploadOf('uploads/y.jpg'))]
+  let tries = 0
+  const bothIn = (order: string[], meet: () => Promise<void>) =>
+    database.run((db) =>
+      db.transaction(async (transaction) => {
+        tries++
+        for (const id of order) {
+          await transaction.update(jobsTable).set({ sizeBytes: 4 }).where(eq(jobsTable.id, id))
+          await meet()
+        }
+      }),
+    )
+  const meet = barrier(2)
+  await Promise.all([bothIn(ids, meet), bothIn(ids.toReversed(), meet)])
+  assert.equal(tries, 3)
+})
+
+test('a server that refuses connections is DATABASE_UNAVAILABLE, with its cause', async () => {
+  const away = openDatabase({ url: through(1), tls: 'off' })
+  try {
+    await assert.rejects(
+      createJobs({ database: away }).find({ bucket, key: 'uploads/a' }),
+      (error: RetryableFailure) => {
+        assert.equal(error.code, 'DATABASE_UNAVAILABLE')
+        assert.match(String(error.cause), /ECONNREFUSED/)
+        return true
+      },
+    )
+  } finally {
+    await away.close()
+  }
+})
+
+/** Resolves once so many wait; later callers pass. */
+function barrier(count: number): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return () => {
+    if (--count === 0) resolve()
+    return promise
+  }
+}
+
+function through(port: number): string {
+  const url = new URL(server.url)
+  url.port = String(port)
+  return url.href
+}
+
+/** As time would; the database's clock is not ours to turn. */
+async function expire(id: string): Promise<void> {
+  await database.run((db) =>
+    db.update(jobsTable).set({ leaseExpiresAt: sql`utc_timestamp(3) - interval 1 second` }).where(eq(jobsTable.id, id)),
+  )
+}
+
+async function rowOf(id: string): Promise<typeof jobsTable.$inferSelect> {
+  const [row] = await database.run((db) => db.select().from(jobsTable).where(eq(jobsTable.id, id)))
+  assert.ok(row, `no job ${id}`)
+  return row
+}
+
+async function analysesOf(id: string): Promise<number> {
+  return database.run((db) => db.$count(artAnalysis, eq(artAnalysis.jobId, id)))
+}

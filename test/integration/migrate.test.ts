@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, beforeEach, test } from 'node:test'
+import { promisify } from 'node:util'
+import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
+import { migrate } from '#shared/db/migrate.ts'
+import { startDatabase } from '../../services/local/database.ts'
+
+let server: Awaited<ReturnType<typeof startDatabase>>
+let connection: Connection
+let url: string
+let databases = 0
+
+before(async () => {
+  server = await startDatabase()
+  connection = await createConnection({ uri: server.url })
+})
+
+beforeEach(async () => {
+  const name = `migrate_${++databases}`
+  // Of another character set than ours, as a server's default may be.
+  await connection.query(`create database ${name} character set latin1`)
+  await connection.changeUser({ database: name })
+  url = server.url.replace(/[^/]*$/, name)
+})
+
+after(async () => {
+  await connection?.end()
+  await server?.close()
+})
+
+test('two runners at once apply every statement once between them, and a third none', async () => {
+  const lines: string[] = []
+  const report = (line: string) => lines.push(line)
+  const counts = await Promise.all([migrate({ url, tls: 'off', report }), migrate({ url, tls: 'off', report })])
+  assert.deepEqual(counts.sort(), [0, lines.length])
+  assert.deepEqual(new Set(lines).size, lines.length)
+  assert.equal(await migrate({ url, tls: 'off', report }), 0)
+  assert.deepEqual(await tables(), ['art_analysis', 'jobs', 'promenade_migrations'])
+})
+
+test('no column depends on the collation of the server', async () => {
+  await migrate({ url, tls: 'off' })
+  const [columns] = await connection.query<RowDataPacket[]>(
+    `select distinct collation_name as collation from information_schema.columns
+     where table_schema = database() and collation_name is not null order by 1`,
+  )
+  assert.deepEqual(
+    columns.map(({ collation }) => collation),
+    ['ascii_bin', 'utf8mb4_bin'],
+  )
+})
+
+test('a statement refused stops the run, is named, and is tried again the next time', async () => {
+  const folder = await folderOf({ '0000_two': ['create table a (id int)', 'create table a (id int, more int)'] })
+  try {
+    const expected = /^Error: Migration 0000_two\.2 was refused: Table 'a' already exists/
+    await assert.rejects(migrate({ url, tls: 'off', folder }), expected)
+    await assert.rejects(migrate({ url, tls: 'off', folder }), expected)
+    await connection.query('drop table a')
+    assert.equal(await migrate({ url, tls: 'off', folder }), 1)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('a statement cut off before it was marked as done is not done twice', async () => {
+  const folder = await folderOf({ '0000_one': ['create table a (id int)'] })
+  try {
+    await migrate({ url, tls: 'off', folder })
+    await connection.query('update promenade_migrations set finished_at = null')
+    assert.equal(await migrate({ url, tls: 'off', folder }), 1)
+    assert.equal(await migrate({ url, tls: 'off', folder }), 0)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('a migration changed after it was applied is refused', async () => {
+  const first = await folderOf({ '0000_one': ['create table a (id int)'] })
+  const second = await folderOf({ '0000_one': ['create table a (id bigint)'] })
+  try {
+    await migrate({ url, tls: 'off', folder: first })
+    await assert.rejects(migrate({ url, tls: 'off', folder: second }), /0000_one\.1 was changed after it was applied/)
+  } finally {
+    await rm(first, { recursive: true })
+    await rm(second, { recursive: true })
+  }
+})
+
+test('a runner waits for another no longer than it may', async () => {
+  const name = createHash('sha256').update(new URL(url).pathname.slice(1)).digest('hex').slice(0, 32)
+  await connection.query('select get_lock(?, 0)', [`promenade.${name}`])
+  await assert.rejects(migrate({ url, tls: 'off', lockSeconds: 1 }), /Another migration is still under way after 1 s/)
+  await connection.query('select release_all_locks()')
+})
+
+test('npm run migrate says what it did, and exits 0, 1 or 2', async () => {
+  const secret = server.url.split('@')[0]!.split(':').at(-1)!
+  const run = async (environment: Record<string, string>, ...options: string[]) => {
+    const { DATABASE_URL, DATABASE_TLS, DATABASE_CA, ...inherited } = process.env
+    const outcome = await promisify(execFile)(process.execPath, ['services/migrate/main.ts', ...options], {
+      env: { ...inherited, ...environment },
+      timeout: 30_000,
+    }).then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
+    )
+    assert.doesNotMatch(outcome.stdout + outcome.stderr, /\n {4}at /)
+    assert.ok(!(outcome.stdout + outcome.stderr).includes(secret))
+    return outcome
+  }
+  const settings = { DATABASE_URL: url, DATABASE_TLS: 'off' }
+
+  const first = await run(settings)
+  assert.equal(first.code, 0)
+  assert.match(first.stdout, /^applied 0000_initial\.1\n/)
+  assert.deepEqual(await run(settings), { code: 0, stdout: 'the database is up to date\n', stderr: '' })
+  assert.equal((await run(settings, '--help')).code, 0)
+  assert.equal((await run(settings, '--bogus')).code, 2)
+  assert.equal((await run({})).code, 2)
+  assert.equal((await run({ ...settings, DATABASE_TLS: 'required' })).code, 1)
+  const elsewhere = await run({ DATABASE_URL: `mysql://u:${secret}@db.example/p`, DATABASE_TLS: 'off' })
+  assert.equal(elsewhere.code, 2)
+  assert.match(elsewhere.stderr, /DATABASE_TLS must not be off/)
+})
+
+/** As drizzle-kit lays its migrations out. */
+async function folderOf(migrations: Record<string, string[]>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'promenade-migrations-'))
+  const entries = Object.keys(migrations).map((tag, idx) => ({ idx, tag }))
+  await mkdir(join(folder, 'meta'))
+  await writeFile(join(folder, 'meta/_journal.json'), JSON.stringify({ entries }))
+  for (const [tag, statements] of Object.entries(migrations)) {
+    await writeFile(join(folder, `${tag}.sql`), statements.join(';\n--> statement-breakpoint\n'))
+  }
+  return folder
+}
+
+async function tables(): Promise<string[]> {
+  const [rows] = await connection.query<RowDataPacket[][]>({ sql: 'show tables', rowsAsArray: true })
+  return rows.map(([name]) => String(name)).sort()
+}

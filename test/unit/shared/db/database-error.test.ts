@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DrizzleQueryError } from 'drizzle-orm'
+import { driverError, isAnswer, isConflict, isDropped, surfacedError } from '#shared/db/database-error.ts'
+import { RetryableFailure } from '#shared/failure.ts'
+
+const answer = (errno: number, more = {}) => Object.assign(new Error('said'), { errno, sqlState: 'HY000', ...more })
+const broken = (more: object) => Object.assign(new Error('broken'), more)
+
+for (const [name, error, expected] of [
+  ['deadlock', answer(1213), { conflict: true, dropped: false, answer: true, away: true }],
+  ['TiDB write conflict', answer(9007), { conflict: true, dropped: false, answer: true, away: true }],
+  ['data too long', answer(1406), { conflict: false, dropped: false, answer: true, away: false }],
+  ['duplicate key', answer(1062), { conflict: false, dropped: false, answer: true, away: false }],
+  ['tables missing', answer(1146), { conflict: false, dropped: false, answer: true, away: true }],
+  ['access denied', answer(1045, { fatal: true }), { conflict: false, dropped: false, answer: false, away: true }],
+  ['server shuts down', answer(1053), { conflict: false, dropped: true, answer: false, away: true }],
+  [
+    'connection lost',
+    broken({ fatal: true, code: 'PROTOCOL_CONNECTION_LOST' }),
+    { conflict: false, dropped: true, answer: false, away: true },
+  ],
+  [
+    'reset',
+    broken({ fatal: true, code: 'ECONNRESET', errno: -104, syscall: 'read' }),
+    { conflict: false, dropped: true, answer: false, away: true },
+  ],
+  [
+    'refused',
+    broken({ fatal: true, code: 'ECONNREFUSED', errno: -111, syscall: 'connect' }),
+    { conflict: false, dropped: false, answer: false, away: true },
+  ],
+  ['a mistake in our code', new TypeError('x'), { conflict: false, dropped: false, answer: false, away: false }],
+] as const) {
+  test(`${name}: ${JSON.stringify(expected)}`, () => {
+    const surfaced = surfacedError(error)
+    assert.deepEqual(
+      {
+        conflict: isConflict(error),
+        dropped: isDropped(error),
+        answer: isAnswer(error),
+        away: surfaced instanceof RetryableFailure && surfaced.code === 'DATABASE_UNAVAILABLE',
+      },
+      expected,
+    )
+  })
+}
+
+test("drizzle's error, which repeats the statement with its values, is not what callers see", () => {
+  const error = new DrizzleQueryError('insert ...', ['a secret value'], answer(1406))
+  const surfaced = surfacedError(driverError(error))
+  assert.equal(surfaced.message, 'The database refused a statement: said')
+  assert.doesNotMatch(String((surfaced.cause as Error).stack), /a secret value/)
+})
