@@ -1,6 +1,9 @@
 import { float, type Scope, type Value } from './onnx-graph.ts'
 import type { Checkpoint } from './safetensors.ts'
 
+/** Added to the scores of masked positions: after softmax they weigh exactly nothing. */
+const masked = -1e9
+
 /** x [..., inputs] times the transpose of `weight` [outputs, inputs], as torch.nn.Linear, plus the bias if any. */
 export function linear(
   scope: Scope,
@@ -20,6 +23,12 @@ export function layerNorm(
   const weight = scope.weight('weight', [width], checkpoint.read(`${name}.weight`, [width]))
   const bias = scope.weight('bias', [width], checkpoint.read(`${name}.bias`, [width]))
   return scope.op('LayerNormalization', [x, weight, bias], { axis: -1, epsilon: float(epsilon) })
+}
+
+/** [batch, text] of 1 and 0 to [batch, 1, 1, text] of 0 and `masked`. */
+export function maskBias(scope: Scope, mask: Value): Value {
+  const absent = scope.op('Sub', [scope.float32(1), scope.op('Cast', [mask], { to: 1 })])
+  return scope.op('Unsqueeze', [scope.op('Mul', [absent, scope.float32(masked)]), scope.int64([1, 2])])
 }
 
 /** [rows, columns] to [columns, rows], in squares that stay in the processor's cache. */

@@ -19,6 +19,13 @@ export function createRandomWeights(seed: number) {
   }
 }
 
+export type Random = ReturnType<typeof createRandomWeights>
+
+/** A matrix that keeps the scale of what it multiplies, times `gain`. */
+export function matrix(random: Random, name: string, outputs: number, inputs: number, gain = 1): Tensor {
+  return random(name, [outputs, inputs], { deviation: gain * inputs ** -0.5 })
+}
+
 /** Tommy Ettinger's generator of uniform numbers in [0, 1). */
 function mulberry32(seed: number): () => number {
   let state = seed | 0

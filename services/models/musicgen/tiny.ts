@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createRandomWeights } from '../random-weights.ts'
+import { createRandomWeights, matrix, type Random } from '../random-weights.ts'
 import { type Tensor, writeSafetensors } from '../safetensors.ts'
+import { audioTensors, tinyAudio } from './tiny-audio.ts'
 import { tinyTokenizer } from './tiny-tokenizer.ts'
 
 const text = {
@@ -37,33 +38,6 @@ const decoder = {
   bos_token_id: 2048,
 }
 
-const audio = {
-  model_type: 'encodec',
-  norm_type: 'weight_norm',
-  pad_mode: 'reflect',
-  use_causal_conv: false,
-  use_conv_shortcut: false,
-  sampling_rate: 32000,
-  audio_channels: 1,
-  chunk_length_s: null,
-  overlap: null,
-  normalize: false,
-  hidden_size: 16,
-  codebook_dim: 16,
-  codebook_size: 2048,
-  // Thousands of bits per second: 4 codebooks x 11 bits x 50 frames.
-  target_bandwidths: [2.2],
-  num_filters: 4,
-  num_residual_layers: 1,
-  upsampling_ratios: [8, 5, 4, 4],
-  kernel_size: 7,
-  last_kernel_size: 7,
-  residual_kernel_size: 3,
-  dilation_growth_rate: 2,
-  compress: 2,
-  num_lstm_layers: 2,
-}
-
 /**
  * Writes a MusicGen checkpoint of seeded random weights into `dir`, laid out as Hugging Face's MusicGen, whose tensor
  * names and frame and sample rates it has. It composes noise, a different one for each prompt and seed.
@@ -80,7 +54,7 @@ export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void
     is_encoder_decoder: true,
     torch_dtype: 'float32',
     text_encoder: textEncoder,
-    audio_encoder: audio,
+    audio_encoder: tinyAudio,
     decoder,
   })
   write('generation_config.json', {
@@ -104,15 +78,9 @@ export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void
     ...textTensors(random, textEncoder.vocab_size),
     ...projectionTensors(random),
     ...decoderTensors(random),
-    ...audioTensors(random),
+    ...audioTensors(random, decoder.num_codebooks),
   ])
 }
-
-type Random = ReturnType<typeof createRandomWeights>
-
-/** A matrix that keeps the scale of what it multiplies. */
-const matrix = (random: Random, name: string, outputs: number, inputs: number, gain = 1) =>
-  random(name, [outputs, inputs], { deviation: gain * inputs ** -0.5 })
 
 function textTensors(random: Random, tokens: number): Tensor[] {
   const { d_model: width, d_kv: headWidth, d_ff: feedForward, num_heads: heads, num_layers: layers } = text
@@ -181,83 +149,3 @@ function decoderTensors(random: Random): Tensor[] {
     ...perCodebook((k) => matrix(random, `decoder.lm_heads.${k}.weight`, codebookSize, width)),
   ]
 }
-
-/** EnCodec with its encoder, which is of no use here but belongs to the checkpoint. */
-function audioTensors(random: Random): Tensor[] {
-  const { hidden_size: width, num_filters: filters, upsampling_ratios: ratios, codebook_size: codebookSize } = audio
-  const top = filters * 2 ** ratios.length
-
-  const convolution = (name: string, dims: [number, number, number], outputs = dims[0], gain = 1) => {
-    const fan = dims[1] * dims[2]
-    return [
-      random(`${name}.conv.bias`, [outputs], { deviation: 0.02 }),
-      // The direction has a length of about sqrt(fan): with this magnitude the layer keeps the scale of its input.
-      random(`${name}.conv.parametrizations.weight.original0`, [dims[0], 1, 1], { mean: gain, deviation: 0.05 * gain }),
-      random(`${name}.conv.parametrizations.weight.original1`, dims, { deviation: fan ** -0.5 }),
-    ]
-  }
-  const lstm = (name: string) =>
-    Array.from({ length: audio.num_lstm_layers }, (_, i) => [
-      matrix(random, `${name}.lstm.weight_ih_l${i}`, 4 * top, top),
-      matrix(random, `${name}.lstm.weight_hh_l${i}`, 4 * top, top),
-      random(`${name}.lstm.bias_ih_l${i}`, [4 * top], { deviation: 0.1 }),
-      random(`${name}.lstm.bias_hh_l${i}`, [4 * top], { deviation: 0.1 }),
-    ]).flat()
-  const residual = (name: string, channels: number) => {
-    const hidden = channels / audio.compress
-    return [
-      ...convolution(`${name}.block.1`, [hidden, channels, audio.residual_kernel_size]),
-      ...convolution(`${name}.block.3`, [channels, hidden, 1]),
-    ]
-  }
-
-  const encoder = (name: string) => {
-    const tensors = convolution(`${name}.0`, [filters, audio.audio_channels, audio.kernel_size])
-    let channels = filters
-    let layer = 1
-    for (const ratio of ratios.toReversed()) {
-      tensors.push(...residual(`${name}.${layer}`, channels))
-      tensors.push(...convolution(`${name}.${layer + 2}`, [2 * channels, channels, 2 * ratio]))
-      channels *= 2
-      layer += 3
-    }
-    return [
-      ...tensors,
-      ...lstm(`${name}.${layer}`),
-      ...convolution(`${name}.${layer + 2}`, [width, top, audio.last_kernel_size]),
-    ]
-  }
-  const decoderOf = (name: string) => {
-    const tensors = [...convolution(`${name}.0`, [top, width, audio.kernel_size]), ...lstm(`${name}.1`)]
-    let channels = top
-    let layer = 2
-    for (const ratio of ratios) {
-      const half = channels / 2
-      tensors.push(...convolution(`${name}.${layer + 1}`, [channels, half, 2 * ratio], half, upsamplingGain(ratio)))
-      tensors.push(...residual(`${name}.${layer + 2}`, half))
-      channels = half
-      layer += 3
-    }
-    return [
-      ...tensors,
-      ...convolution(`${name}.${layer + 1}`, [audio.audio_channels, filters, audio.last_kernel_size], 1, loudness),
-    ]
-  }
-  const codebooks = Array.from({ length: decoder.num_codebooks }, (_, k) => {
-    const name = `audio_encoder.quantizer.layers.${k}.codebook`
-    const embed = random(`${name}.embed`, [codebookSize, width], { deviation: 0.5 })
-    return [
-      { name: `${name}.inited`, dims: [1], data: Float32Array.of(1) },
-      { name: `${name}.cluster_size`, dims: [codebookSize], data: new Float32Array(codebookSize).fill(1) },
-      embed,
-      { ...embed, name: `${name}.embed_avg` },
-    ]
-  })
-  return [...encoder('audio_encoder.encoder.layers'), ...decoderOf('audio_encoder.decoder.layers'), ...codebooks.flat()]
-}
-
-/** Each sample of a transposed convolution is the sum of two taps, so a magnitude of about sqrt(ratio) keeps the scale. */
-const upsamplingGain = (ratio: number) => Math.sqrt(ratio)
-
-/** Magnitude of the last convolution: peaks between 0.1 and 0.9. */
-const loudness = 0.05
