@@ -1,0 +1,111 @@
+import { type AwsLocation, createS3Client, createSqsClient, createSqsReceiveClient } from '#shared/aws/clients.ts'
+import { createObjectStore } from '#shared/aws/object-store.ts'
+import { createQueue } from '#shared/aws/queue.ts'
+import type { Config } from '#shared/config.ts'
+import type { Jobs } from '#shared/db/jobs.ts'
+import type { Logger } from '#shared/logger.ts'
+import { createPipeline, type Inference } from './pipeline/process-image.ts'
+import { createMessageProcessor } from './pipeline/process-message.ts'
+import { checkPromptWords, type PromptWords } from './pipeline/prompt-words.ts'
+import { createWorker } from './worker.ts'
+
+export const consumerSettings = [
+  'AWS_REGION',
+  'AWS_ENDPOINT_URL',
+  'BUCKET',
+  'QUEUE_URL',
+  'DLQ_URL',
+  'BATCH_SIZE',
+  'MAX_IMAGE_BYTES',
+  'MAX_IMAGE_PIXELS',
+  'MUSIC_SECONDS',
+  'LEASE_SECONDS',
+  'MAX_ATTEMPTS',
+  'GRACE_SECONDS',
+] as const
+
+/**
+ * The consumer without its process: it neither reads the environment nor handles signals. Database, inference and
+ * logger stay the caller's to close. Throws when the classifier has labels for which there are no words.
+ */
+export function createConsumer({
+  config,
+  credentials,
+  jobs,
+  inference,
+  words,
+  logger,
+  now = () => performance.timeOrigin + performance.now(),
+  random = Math.random,
+}: {
+  config: Config<(typeof consumerSettings)[number]>
+  credentials?: AwsLocation['credentials']
+  jobs: Jobs
+  inference: Inference
+  words: PromptWords
+  logger: Logger
+  /** Milliseconds since 1970; never goes back. */
+  now?: () => number
+  /** 0 to 1. */
+  random?: () => number
+}) {
+  const missing = checkPromptWords(words, inference.classifierManifest.classifier)
+  if (missing.length) throw new Error(`there are no prompt words for these labels: ${missing.join(', ')}`)
+
+  const location = { region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL, credentials }
+  const clients = {
+    s3: createS3Client(location),
+    sqs: createSqsClient(location),
+    receive: createSqsReceiveClient(location),
+  }
+  const queue = createQueue({ sqs: clients.sqs, queueUrl: config.QUEUE_URL, dlqUrl: config.DLQ_URL })
+  const leaseSeconds = config.LEASE_SECONDS
+  const pipeline = createPipeline({
+    jobs,
+    objects: createObjectStore({ s3: clients.s3, bucket: config.BUCKET }),
+    inference,
+    words,
+    now,
+    random,
+    region: config.AWS_REGION,
+    leaseSeconds,
+    maxAttempts: config.MAX_ATTEMPTS,
+    maxImageBytes: config.MAX_IMAGE_BYTES,
+    maxImagePixels: config.MAX_IMAGE_PIXELS,
+    musicSeconds: config.MUSIC_SECONDS,
+  })
+  const { processMessage } = createMessageProcessor({
+    queue,
+    pipeline,
+    bucket: config.BUCKET,
+    leaseSeconds,
+    logger,
+    random,
+  })
+  const worker = createWorker({
+    sqs: clients.receive,
+    queueUrl: config.QUEUE_URL,
+    queue,
+    processMessage,
+    pollers: config.BATCH_SIZE,
+    leaseSeconds,
+    logger,
+    random,
+  })
+
+  return {
+    start(): void {
+      worker.start()
+      logger.info({ bucket: config.BUCKET, slots: config.BATCH_SIZE }, 'consumer started')
+    },
+
+    /** Gives up or finishes what is in work within GRACE_SECONDS; a consumer once stopped stays so. */
+    async stop(): Promise<void> {
+      await worker.stop(config.GRACE_SECONDS)
+      for (const client of Object.values(clients)) client.destroy()
+      logger.info('consumer stopped')
+    },
+
+    health: () => ({ running: worker.isRunning(), inWork: worker.inWork() }),
+  }
+}

@@ -1,0 +1,112 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { Command, CommanderError } from 'commander'
+import sharp from 'sharp'
+import { ConfigError, readConfig } from '#shared/config.ts'
+import { openDatabase } from '#shared/db/client.ts'
+import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { createJobs } from '#shared/db/jobs.ts'
+import { createLogger } from '#shared/logger.ts'
+import { consumerSettings, createConsumer } from './app.ts'
+import { startInference } from './onnx/inference.ts'
+import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/prompt-words.ts'
+
+const badUsage = 2
+
+const settingNames = [
+  ...consumerSettings,
+  ...databaseSettings,
+  'MODEL_DIR',
+  'MUSIC_MODEL',
+  'CLASSIFIER_MODEL',
+  'EXECUTION_PROVIDERS',
+  'PROMPT_FILE',
+  'LOG_LEVEL',
+] as const
+
+const command = new Command('npm run consumer')
+  .description(
+    'Makes music for the pictures that the queue announces, until SIGTERM or SIGINT; a second one ends it at once.',
+  )
+  .addHelpText('after', `\nSettings: ${settingNames.join(', ')}.`)
+  .allowExcessArguments(false)
+  .exitOverride()
+  .action(run)
+
+try {
+  await command.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+/** What is opened here is closed here, the last first. */
+async function run(): Promise<void> {
+  const config = readConfig(settingNames, process.env)
+  const address = await databaseAddress(config)
+  const words = await loadPromptWords(config.PROMPT_FILE)
+  const logger = createLogger({ level: config.LOG_LEVEL, service: 'consumer' })
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'unexpected, exiting')
+    process.exit(1)
+  })
+  const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS })
+  // Every picture is another; libvips would remember the last ones for nothing.
+  sharp.cache(false)
+
+  const stopped = once(stopping, 'abort')
+
+  const database = openDatabase(address)
+  try {
+    const inference = await Promise.race([
+      startInference({
+        modelDir: config.MODEL_DIR,
+        musicModel: config.MUSIC_MODEL,
+        classifierModel: config.CLASSIFIER_MODEL,
+        executionProviders: config.EXECUTION_PROVIDERS.split(','),
+        logger,
+      }),
+      stopped,
+    ])
+    // Cut off while models were loading, which cannot be stopped; nothing was begun.
+    if (Array.isArray(inference)) process.exit(0)
+    try {
+      const consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, logger })
+      consumer.start()
+      await stopped
+      logger.info('stopping')
+      await consumer.stop()
+    } finally {
+      await inference.close()
+    }
+  } finally {
+    await database.close()
+  }
+}
+
+/** Aborted by the first signal. A second one, or the end of the grace period, ends the process at once. */
+function stopOnSignals({ graceSeconds }: { graceSeconds: number }): AbortSignal {
+  const stopping = new AbortController()
+  const onSignal = () => {
+    if (stopping.signal.aborted) process.exit(1)
+    stopping.abort()
+    setTimeout(() => process.exit(1), graceSeconds * 1000 + 500).unref()
+  }
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+  return stopping.signal
+}
+
+async function loadPromptWords(file: string | undefined): Promise<PromptWords> {
+  try {
+    const text = await readFile(file ?? new URL('./pipeline/prompt.json', import.meta.url), 'utf8')
+    return readPromptWords(JSON.parse(text))
+  } catch (error) {
+    if (error instanceof PromptWordsError) throw new ConfigError(error.faults.map((fault) => `PROMPT_FILE: ${fault}`))
+    throw new ConfigError([`PROMPT_FILE must name a file of JSON: ${(error as Error).message}`])
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
+  console.error(error instanceof Error ? error.message : error)
+  return error instanceof ConfigError ? badUsage : 1
+}
