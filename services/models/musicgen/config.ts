@@ -94,11 +94,12 @@ export function readMusicgenConfig(checkpointDir: string): MusicgenConfig {
   const { hidden_size: width, num_attention_heads: heads, num_codebooks: codebooks, audio_channels: channels } = decoder
   expect('decoder.hidden_size', width, width % heads === 0, `a multiple of its ${heads} heads`)
   expect('decoder.num_codebooks', codebooks, codebooks % channels === 0, `a multiple of its ${channels} channels`)
+  const { vocab_size: size } = decoder
   expect(
-    'decoder.vocab_size',
-    decoder.vocab_size,
-    decoder.vocab_size === audio.codebook_size,
-    'EnCodec’s codebook_size',
+    'audio_encoder.codebook_size',
+    audio.codebook_size,
+    audio.codebook_size === size,
+    `decoder.vocab_size, ${size}`,
   )
   const trims = audio.use_causal_conv || audio.trim_right_ratio === 1
   expect('audio_encoder.trim_right_ratio', audio.trim_right_ratio, trims, '1, as the convolutions are not causal')
