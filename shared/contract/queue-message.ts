@@ -114,8 +114,8 @@ function uploadsOf(objects: RawObject[], decodeKey: (raw: string) => string | un
   const uploads: ImageUploaded[] = []
   for (const { bucket, key: rawKey, size, eTag, versionId, sequencer, eventTime } of objects) {
     const key = decodeKey(rawKey)
-    if (key === undefined || Buffer.byteLength(key) > maxKeyBytes) {
-      return { kind: 'unreadable', reason: `the key is not form-encoded UTF-8 of at most ${maxKeyBytes} bytes` }
+    if (key === undefined || !key.isWellFormed() || Buffer.byteLength(key) > maxKeyBytes) {
+      return { kind: 'unreadable', reason: `the key is not UTF-8, encoded as S3 does, of at most ${maxKeyBytes} bytes` }
     }
     const etag = (eTag ?? '').replaceAll('"', '')
     const version = versionId && versionId !== 'null' ? versionId : etag
