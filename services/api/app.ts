@@ -1,5 +1,5 @@
 import bearerAuth from '@fastify/bearer-auth'
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
@@ -28,6 +28,7 @@ export async function createApp({ jobs, objects, database, bucket, auth, logger 
   if (auth !== 'none' && auth.keys.length === 0) throw new Error('Expected at least one API key, or auth none')
   const app = Fastify({
     loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: isProbe }),
     handlerTimeout,
     requestTimeout,
     bodyLimit,
@@ -48,4 +49,9 @@ export async function createApp({ jobs, objects, database, bucket, auth, logger 
     closed.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   })
   return app
+}
+
+/** Asked every few seconds by whatever watches over the service. */
+function isProbe({ url }: FastifyRequest): boolean {
+  return url === '/healthz' || url === '/readyz'
 }

@@ -30,7 +30,6 @@ export function healthRoutes({
     app.get(
       '/healthz',
       {
-        logLevel: 'warn',
         schema: { operationId: 'getHealth', summary: 'The process is alive', security: [], response: { 200: Health } },
       },
       async () => ({ status: 'ok' as const }),
@@ -39,7 +38,6 @@ export function healthRoutes({
     app.get(
       '/readyz',
       {
-        logLevel: 'warn',
         schema: {
           operationId: 'getReadiness',
           summary: 'The database and the bucket answer',

@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { pino } from 'pino'
+import Value from 'typebox/value'
+import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
+import { Problem, Result } from '#shared/contract/result.ts'
+import type { FoundJob } from '#shared/db/jobs.ts'
+import { RetryableFailure } from '#shared/failure.ts'
+import { type AppOptions, createApp } from '../../../../services/api/app.ts'
+import { analysisOf, bucket, uploadOf } from '../../../job.ts'
+
+const key = 'uploads/a.jpg'
+const address = `/v1/results/${key}`
+const apiKey = 'a-key-of-the-app'
+
+test('a finished result has everything and no Retry-After', async (t) => {
+  const { embedding, ...analysis } = analysisOf(uploadOf(key))
+  const found = foundJob({ state: 'succeeded', progress: 1, finishedAt: new Date('2026-01-02T03:04:09Z') })
+  found.analysis = { ...analysis, id: 1, jobId: found.job.id, createdAt: new Date(0) }
+  const response = await get(t, address, { find: found })
+  assert.equal(response.statusCode, 200)
+  assert.equal(response.headers['retry-after'], undefined)
+  const result = response.json()
+  assert.deepEqual(Value.Errors(Result, result), [])
+  assert.deepEqual(result, {
+    key,
+    version: 'e1',
+    status: 'succeeded',
+    progress: 1,
+    attempt: 1,
+    created_at: '2026-01-02T03:04:06.000Z',
+    started_at: '2026-01-02T03:04:07.000Z',
+    finished_at: '2026-01-02T03:04:09.000Z',
+    genre: 'landscape',
+    genre_score: 0.75,
+    styles: [
+      { name: 'Impressionism', score: 0.5 },
+      { name: 'Realism', score: 0.25 },
+      { name: 'Romanticism', score: 0.125 },
+      { name: 'Fauvism', score: 0.0625 },
+      { name: 'Baroque', score: 0.03125 },
+    ],
+    image_url: 'https://pictures.s3.us-east-1.amazonaws.com/uploads/a.jpg',
+    music_url: 'https://pictures.s3.us-east-1.amazonaws.com/generated/a.jpg/1.wav',
+    music: {
+      duration_seconds: 10,
+      sample_rate: 32_000,
+      prompt: 'A slow waltz',
+      seed: 2 ** 32 - 1,
+      model: 'tiny-random-musicgen',
+    },
+    timings: { queue_ms: 1, fetch_ms: 2, classify_ms: 3, generate_ms: 4, store_ms: 5, total_ms: 15 },
+  })
+})
+
+test('a failed result has its error', async (t) => {
+  const find = foundJob({
+    state: 'failed',
+    errorCode: 'IMAGE_CORRUPT',
+    errorMessage: 'The file ends early',
+    errorRetryable: false,
+  })
+  const { error, status } = (await get(t, address, { find })).json()
+  assert.equal(status, 'failed')
+  assert.deepEqual(error, { code: 'IMAGE_CORRUPT', message: 'The file ends early', retryable: false })
+})
+
+for (const [etaSeconds, retryAfter] of [
+  [null, '2'],
+  [0.2, '1'],
+  [3.1, '4'],
+  [90, '15'],
+] as const) {
+  test(`a result that takes ${etaSeconds ?? 'an unknown number of'} more seconds may be asked for after ${retryAfter}`, async (t) => {
+    const find = foundJob({ state: 'processing', stage: 'composing', progress: 0.5, etaSeconds })
+    const response = await get(t, address, { find })
+    assert.equal(response.headers['retry-after'], retryAfter)
+    assert.deepEqual(Value.Errors(Result, response.json()), [])
+    assert.equal(response.json().stage, 'composing')
+  })
+}
+
+test('the error of an earlier try is not shown while the work goes on', async (t) => {
+  const find = foundJob({ state: 'queued', errorCode: 'STORAGE_UNAVAILABLE', errorMessage: 'x', errorRetryable: true })
+  assert.equal((await get(t, address, { find })).json().error, undefined)
+})
+
+test('the same ETag is answered 304, also from a list and in its strong form, until the job changes', async (t) => {
+  const find = foundJob({ state: 'processing', progress: 0.5 })
+  const first = await get(t, address, { find })
+  const etag = String(first.headers.etag)
+  assert.match(etag, /^W\/"[\w-]+"$/)
+  for (const sent of [etag, `"other", ${etag}`, etag.slice(2), '*']) {
+    const again = await get(t, address, { find, headers: { 'if-none-match': sent } })
+    assert.equal(again.statusCode, 304, sent)
+    assert.equal(again.body, '')
+    assert.equal(again.headers.etag, etag)
+    assert.equal(again.headers['retry-after'], '2')
+  }
+  const later = foundJob({ state: 'processing', progress: 0.6, updatedAt: new Date('2026-01-02T03:04:08.001Z') })
+  const changed = await get(t, address, { find: later, headers: { 'if-none-match': etag } })
+  assert.equal(changed.statusCode, 200)
+})
+
+test('what is uploaded and not yet received is queued; what never was is not found', async (t) => {
+  const head = { etag: 'e1', versionId: 'v1', size: 3 }
+  const queued = await get(t, address, { head })
+  assert.deepEqual(queued.json(), { key, version: 'v1', status: 'queued' })
+  assert.equal(queued.headers['retry-after'], '2')
+  assert.equal((await get(t, `${address}?version=v1`, { head })).statusCode, 200)
+  await assertProblem(await get(t, `${address}?version=v2`, { head }), 404, 'RESULT_NOT_FOUND')
+  await assertProblem(await get(t, address, {}), 404, 'RESULT_NOT_FOUND')
+  const unversioned = await get(t, address, { head: { etag: 'e1', versionId: 'null', size: 3 } })
+  assert.equal(unversioned.json().version, 'e1')
+})
+
+test('key and version reach the database as they were meant', async (t) => {
+  const asked: unknown[] = []
+  const app = await start(t, {
+    jobs: {
+      find: async (wanted) => {
+        asked.push(wanted)
+        return foundJob({})
+      },
+    },
+  })
+  await app.inject('/v1/results/uploads/100%25/a+b%252F.jpg?version=a%2Bb')
+  await app.inject('/v1/results/uploads%2F%EA%B7%B8%EB%A6%BC.jpg')
+  assert.deepEqual(asked, [
+    { bucket, key: 'uploads/100%/a+b%2F.jpg', version: 'a+b' },
+    { bucket, key: 'uploads/그림.jpg', version: undefined },
+  ])
+})
+
+for (const [name, path, status, code] of [
+  ['an unknown address', '/v2/nothing', 404, 'INVALID_REQUEST'],
+  ['a broken escape', '/v1/results/uploads/%zz', 400, 'INVALID_REQUEST'],
+  ['a key outside uploads/', '/v1/results/generated/a.wav', 400, 'INVALID_REQUEST'],
+  ['an unknown parameter', `${address}?verison=1`, 400, 'INVALID_REQUEST'],
+  ['an empty version', `${address}?version=`, 400, 'INVALID_REQUEST'],
+  ['two versions', `${address}?version=1&version=2`, 400, 'INVALID_REQUEST'],
+] as const) {
+  test(`${name} is a problem: ${status} ${code}`, async (t) => {
+    await assertProblem(await get(t, path, {}), status, code)
+  })
+}
+
+test('a database or a bucket that is away is 503 and Retry-After, and what the host said stays in the log', async (t) => {
+  for (const code of ['DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'] as const) {
+    const find = new RetryableFailure(code, 'connect ECONNREFUSED 10.1.2.3:4000')
+    const response = await get(t, address, { find })
+    await assertProblem(response, 503, code)
+    assert.equal(response.headers['retry-after'], '5')
+    assert.doesNotMatch(response.body, /10\.1\.2\.3/)
+  }
+})
+
+test('a mistake of ours is 500 without a trace of it', async (t) => {
+  const response = await get(t, address, { find: new TypeError('cannot read properties of secret') })
+  await assertProblem(response, 500, 'INTERNAL_ERROR')
+  assert.doesNotMatch(response.body, /secret/)
+})
+
+test('without one of the keys only the health of the service is told', async (t) => {
+  const app = await start(t, { auth: { keys: ['an-older-key', apiKey] } })
+  for (const path of [address, '/openapi.json']) {
+    for (const authorization of [
+      undefined,
+      'Bearer',
+      'Bearer wrong',
+      `Basic ${apiKey}`,
+      `Bearer ${apiKey}x`,
+      'Bearer ',
+    ]) {
+      const response = await app.inject({ url: path, headers: authorization ? { authorization } : {} })
+      await assertProblem(response, 401, 'UNAUTHORIZED')
+      assert.equal(response.headers['www-authenticate'], 'Bearer')
+    }
+    for (const authorization of [`Bearer ${apiKey}`, `bearer ${apiKey}`, 'Bearer an-older-key']) {
+      const response = await app.inject({ url: path, headers: { authorization } })
+      assert.notEqual(response.statusCode, 401, `${path} ${authorization}`)
+    }
+  }
+  assert.equal((await app.inject('/healthz')).statusCode, 200)
+  assert.equal((await app.inject('/readyz')).statusCode, 200)
+})
+
+test('no keys is not open', async () => {
+  await assert.rejects(createApp(options({ auth: { keys: [] } })), /Expected at least one API key/)
+})
+
+test('readiness names the part that does not answer, in bounded time', async (t) => {
+  const never = () => new Promise<never>(() => {})
+  const bucketAway = await get(t, '/readyz', { pingBucket: async () => Promise.reject(new Error('no')) })
+  await assertProblem(bucketAway, 503, 'STORAGE_UNAVAILABLE')
+  assert.equal(bucketAway.json().detail, 'no good answer from the bucket')
+  const bothAway = await get(t, '/readyz', { pingBucket: never, pingDatabase: never })
+  await assertProblem(bothAway, 503, 'DATABASE_UNAVAILABLE')
+  assert.equal(bothAway.json().detail, 'no good answer from the database and the bucket')
+})
+
+test('the description of the API is OpenAPI 3.1, from the schemas that check', async (t) => {
+  const document = (await get(t, '/openapi.json', {})).json()
+  assert.equal(document.openapi, '3.1.0')
+  assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/v1/results/{key}'])
+  const { get: operation } = document.paths['/v1/results/{key}']
+  assert.deepEqual(operation.responses['200'].content['application/json'].schema, {
+    $ref: '#/components/schemas/Result',
+  })
+  assert.deepEqual(Object.keys(document.components.schemas.Result.properties), Object.keys(Result.properties))
+  assert.ok('application/problem+json' in operation.responses['4XX'].content)
+})
+
+interface Fakes {
+  /** What the database has, or throws. */
+  find?: FoundJob | Error
+  /** What the bucket has. */
+  head?: { etag: string; versionId?: string; size: number }
+  pingDatabase?: () => Promise<void>
+  pingBucket?: () => Promise<void>
+  headers?: Record<string, string>
+}
+
+async function get(t: TestContext, url: string, { find, head, pingDatabase, pingBucket, headers }: Fakes) {
+  const app = await start(t, {
+    jobs: {
+      find: async () => {
+        if (find instanceof Error) throw find
+        return find
+      },
+    },
+    objects: { head: async () => head, ping: pingBucket ?? (async () => {}) },
+    database: { ping: pingDatabase ?? (async () => {}) },
+  })
+  return app.inject({ url, ...(headers && { headers }) })
+}
+
+async function start(t: TestContext, more: Partial<AppOptions>) {
+  const app = await createApp(options(more))
+  t.after(() => app.close())
+  return app
+}
+
+function options(more: Partial<AppOptions>): AppOptions {
+  return {
+    jobs: { find: async () => undefined },
+    objects: { head: async () => undefined, ping: async () => {} },
+    database: { ping: async () => {} },
+    bucket,
+    auth: 'none',
+    logger: pino({ level: 'silent' }),
+    ...more,
+  }
+}
+
+type Response = Awaited<ReturnType<typeof get>>
+
+async function assertProblem(response: Response, status: number, code: string): Promise<void> {
+  assert.equal(response.statusCode, status, response.body)
+  assert.equal(response.headers['content-type'], 'application/problem+json')
+  const problem = response.json()
+  assert.deepEqual(Value.Errors(Problem, problem), [])
+  assert.deepEqual({ status: problem.status, code: problem.code }, { status, code })
+  assert.doesNotMatch(response.body, /\bat .*\.[jt]s\b/)
+}
+
+function foundJob(job: Partial<FoundJob['job']>): FoundJob {
+  const { version, etag, size, sequencer } = uploadOf(key)
+  return {
+    job: {
+      id: jobId({ bucket, key, version }),
+      bucket,
+      imageKey: key,
+      keyDigest: keyDigest(bucket, key),
+      version,
+      versionId: null,
+      etag,
+      take: 0,
+      sizeBytes: size,
+      sequencer: normalizeSequencer(sequencer),
+      state: 'queued',
+      stage: null,
+      progress: 0,
+      etaSeconds: null,
+      attempt: 1,
+      leaseToken: null,
+      leaseExpiresAt: null,
+      errorCode: null,
+      errorMessage: null,
+      errorRetryable: null,
+      uploadedAt: new Date('2026-01-02T03:04:05Z'),
+      createdAt: new Date('2026-01-02T03:04:06Z'),
+      startedAt: new Date('2026-01-02T03:04:07Z'),
+      finishedAt: null,
+      updatedAt: new Date('2026-01-02T03:04:08Z'),
+      ...job,
+    },
+    analysis: null,
+  }
+}
