@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import golden from '../../../golden/musicgen.json' with { type: 'json' }
 import { tolerance } from '../../../golden/tolerance.ts'
-import { assertClose, codebookSize, codebooks, createGoldenModel, floats } from './golden-model.ts'
+import { assertClose, codebookSize, codebooks, createGoldenModel, edit, floats } from './golden-model.ts'
 
 describe('MusicGen’s decoder', () => {
   let model: ReturnType<typeof createGoldenModel>
@@ -91,5 +91,15 @@ describe('MusicGen’s decoder', () => {
       const ours = together.columns.filter((_, i) => Math.floor(i / codebooks) % golden.prompt_ids.length === clip)
       assert.deepEqual(ours, alone.columns)
     }
+  })
+
+  it('does without unconditional rows where the checkpoint asks for no guidance', async () => {
+    const unguided = model.copyCheckpoint('unguided')
+    edit(unguided, 'generation_config.json', (config) => Object.assign(config, { guidance_scale: 1 }))
+    model.build(unguided, 'built-unguided')
+    const options = { ids: golden.prompt_ids, chunks: [5, 5], topK: 1, uniform: () => 0 }
+    const found = await model.decode({ ...options, model: 'built-unguided', guided: false })
+    const expected = await model.decode({ ...options, guidanceScale: 1 })
+    assert.deepEqual(found.columns, expected.columns)
   })
 })

@@ -53,17 +53,23 @@ export function createGoldenModel() {
     temperature?: number
     uniform: (step: number, i: number) => number
     frameCounts?: number[]
+    guidanceScale?: number
+    /** Another built model, which may be unguided. */
+    model?: string
+    guided?: boolean
   }) {
     const { ids, chunks, topK, temperature = 1, uniform, frameCounts } = options
+    const { guidanceScale = 3, model = 'built', guided = true } = options
     const batch = ids.length
     const total = chunks.reduce((sum, steps) => sum + steps, 0)
     const frames = frameCounts ?? ids.map(() => total - codebooks + 1)
     const text = await encodeText(ids)
     const { layers, heads, headWidth } = manifest.music
-    const graph = await openGraph(join(dir, 'built', musicDecoder.file), { executionProviders: ['cpu'] })
+    const rows = guided ? 2 * batch : batch
+    const graph = await openGraph(join(dir, model, musicDecoder.file), { executionProviders: ['cpu'] })
     const columns: number[] = []
     const logits: Float32Array[] = []
-    let cache = float32([], [layers, 2 * batch, heads, 0, headWidth])
+    let cache = float32([], [layers, rows, heads, 0, headWidth])
     let cachedValues = cache
     let codes = int64(Array(batch * codebooks).fill(codebookSize), [batch, codebooks])
     let position = 0
@@ -77,7 +83,7 @@ export function createGoldenModel() {
         [musicDecoder.position]: int64([position], []),
         [musicDecoder.frameCounts]: int64(frames, [batch]),
         [musicDecoder.uniforms]: float32(draws, [steps, batch, codebooks]),
-        [musicDecoder.guidanceScale]: float32([3], []),
+        ...(guided && { [musicDecoder.guidanceScale]: float32([guidanceScale], []) }),
         [musicDecoder.temperature]: float32([temperature], []),
         [musicDecoder.topK]: int64([topK], []),
         [musicDecoder.attentionMask]: textInputs(ids)[textEncoder.attentionMask]!,
@@ -89,7 +95,7 @@ export function createGoldenModel() {
       cache = outputs[musicDecoder.presentKeys]!
       cachedValues = outputs[musicDecoder.presentValues]!
       position += steps
-      assert.deepEqual([...cache.dims], [layers, 2 * batch, heads, position, headWidth])
+      assert.deepEqual([...cache.dims], [layers, rows, heads, position, headWidth])
       const chunk = [...(outputs[musicDecoder.columns]!.data as BigInt64Array)].map(Number)
       columns.push(...chunk)
       codes = int64(chunk.slice(-batch * codebooks), [batch, codebooks])
