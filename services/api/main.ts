@@ -65,7 +65,9 @@ async function serve(): Promise<void> {
     await close()
     throw error
   }
-  closeWithGrace({ delay: config.GRACE_SECONDS * 1000, logger }, async ({ signal, err: error }) => {
+  // A delay of 0 would be none at all.
+  const delay = Math.max(1, config.GRACE_SECONDS * 1000)
+  closeWithGrace({ delay, logger }, async ({ signal, err: error }) => {
     if (error) logger.error({ err: error }, 'closing after an error')
     else logger.info({ signal }, 'closing')
     await close()

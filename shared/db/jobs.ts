@@ -227,7 +227,7 @@ function errorColumns({ code, message, retryable }: JobError) {
   return { errorCode: code, errorMessage, errorRetryable: retryable }
 }
 
-/** Undefined for what is not a time: it comes from a message and is only for information. */
+/** Null for what is not a time: it comes from a message and is only for information. */
 function parseTime(text: string): Date | null {
   const time = new Date(text)
   return Number.isNaN(time.getTime()) ? null : time
