@@ -23,8 +23,8 @@ export const textEncoder = {
  * step i reads column position + i and samples column position + i + 1.
  * in   codes [batch, codebooks] int64, the column at `position`
  *      position [] int64
- *      frameCounts [batch] int64, frames of each clip: codebook k is free in the columns k + 1 to k + frames and
- *        holds the start token elsewhere
+ *      frameCounts [batch] int64, frames of each clip: codebook k is free in the columns delay + 1 to
+ *        delay + frames, with the manifest's delay of k, and holds the start token elsewhere
  *      uniforms [steps, batch, codebooks] float32 in [0, 1), the random draws
  *      guidanceScale [] float32 (guided graphs only), temperature [] float32, topK [] int64
  *      attentionMask [batch, text] int64, crossKeys and crossValues as the text encoder gives them

@@ -32,6 +32,8 @@ export const MusicManifest = Type.Object({
     codebooks: count,
     /** Entries of a codebook; the start (and padding) token is the number after the last. */
     codebookSize: count,
+    /** Columns by which each codebook runs late in the delay pattern. */
+    delays: Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 }),
     /** EnCodec frames per second of sound. */
     frameRate: Type.Number({ exclusiveMinimum: 0 }),
     /** Hz. */

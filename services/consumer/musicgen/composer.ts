@@ -25,7 +25,7 @@ export function createComposer(dependencies: {
   graphs: { textEncoder: Graph; decoder: Graph; audioDecoder: Graph }
 }) {
   const { manifest, tokenizer, graphs } = dependencies
-  const { codebooks, codebookSize, frameRate, channels } = manifest
+  const { codebooks, codebookSize, delays, frameRate, channels } = manifest
 
   /**
    * Composes the clips in one loop. `onProgress` hears, after every chunk, how much of the longest clip is sampled
@@ -40,7 +40,7 @@ export function createComposer(dependencies: {
     const tracks: Pcm[] = []
     for (const [clip, count] of frames.entries()) {
       signal.throwIfAborted()
-      tracks.push(await decodeAudio(undoDelay(columns, { clip, batch: clips.length, codebooks, frames: count }), count))
+      tracks.push(await decodeAudio(undoDelay(columns, { clip, batch: clips.length, delays, frames: count }), count))
     }
     return tracks
   }
@@ -52,7 +52,7 @@ export function createComposer(dependencies: {
     { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void },
   ): Promise<BigInt64Array> {
     const batch = clips.length
-    const steps = stepCount(Math.max(...frames), codebooks)
+    const steps = stepCount(Math.max(...frames), delays)
     const columns = new BigInt64Array(steps * batch * codebooks)
     const text = await encodeText(clips.map(({ prompt }) => prompt))
     const draws = clips.map(({ seed }) => createUniform(seed))

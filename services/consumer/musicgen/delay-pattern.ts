@@ -1,9 +1,10 @@
 /**
- * MusicGen's delay pattern: codebook k runs k columns behind. Column 0 holds the start token in every codebook; of a
- * clip with F frames, frame f of codebook k stands in column f + k + 1, so K codebooks need F + K - 1 steps.
+ * MusicGen's delay pattern: column 0 holds the start token in every codebook, and frame f of codebook k stands in column
+ * f + delays[k] + 1. Mono models delay codebook k by k columns, stereo models each pair of left and right by one more.
+ * The longest delay adds as many steps to the frames of a clip.
  */
-export function stepCount(frames: number, codebooks: number): number {
-  return frames + codebooks - 1
+export function stepCount(frames: number, delays: readonly number[]): number {
+  return frames + Math.max(...delays)
 }
 
 /** Frames of a clip of this many seconds, at least one. */
@@ -18,12 +19,12 @@ export function frameCount(seconds: number, frameRate: number): number {
  */
 export function undoDelay(
   columns: BigInt64Array,
-  { clip, batch, codebooks, frames }: { clip: number; batch: number; codebooks: number; frames: number },
+  { clip, batch, delays, frames }: { clip: number; batch: number; delays: readonly number[]; frames: number },
 ): BigInt64Array {
-  const codes = new BigInt64Array(codebooks * frames)
-  for (let codebook = 0; codebook < codebooks; codebook++) {
+  const codes = new BigInt64Array(delays.length * frames)
+  for (const [codebook, delay] of delays.entries()) {
     for (let frame = 0; frame < frames; frame++) {
-      codes[codebook * frames + frame] = columns[((frame + codebook) * batch + clip) * codebooks + codebook]!
+      codes[codebook * frames + frame] = columns[((frame + delay) * batch + clip) * delays.length + codebook]!
     }
   }
   return codes

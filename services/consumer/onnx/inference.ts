@@ -86,7 +86,7 @@ export async function startInference(
         clearTimeout(timer)
         const reason = fatal ?? `the inference process ended (${signal ?? `exit status ${status}`})`
         reject(new RetryableFailure('MODEL_UNAVAILABLE', reason))
-        if (started === child) replace(reason)
+        replace(reason)
       })
     })
     ready.catch(() => {})
@@ -97,6 +97,8 @@ export async function startInference(
     for (const { reject } of pending.values()) reject(new RetryableFailure('GENERATION_FAILED', reason))
     pending.clear()
     if (closed) return
+    ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; another is being started`))
+    ready.catch(() => {})
     const delaySeconds = Math.min(2 ** failedStarts++, maxRestartDelaySeconds)
     logger.error({ reason, delaySeconds }, 'inference process lost, starting another')
     restart = setTimeout(start, delaySeconds * 1000)

@@ -5,7 +5,7 @@ import { CheckpointError } from '../checkpoint-error.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { openCheckpoint } from '../safetensors.ts'
 import { writeAudioDecoder } from './audio-decoder.ts'
-import { type MusicgenConfig, readMusicgenConfig } from './config.ts'
+import { codebookDelays, type MusicgenConfig, readMusicgenConfig } from './config.ts'
 import { writeDecoder } from './decoder.ts'
 import { writeTextEncoder } from './text-encoder.ts'
 
@@ -62,6 +62,7 @@ function describe(config: MusicgenConfig, guided: boolean): MusicManifest['music
     headWidth: decoder.hidden_size / decoder.num_attention_heads,
     codebooks: decoder.num_codebooks,
     codebookSize: decoder.vocab_size,
+    delays: codebookDelays(decoder),
     frameRate: audio.sampling_rate / audio.upsampling_ratios.reduce((product, ratio) => product * ratio, 1),
     sampleRate: audio.sampling_rate,
     channels: decoder.audio_channels,

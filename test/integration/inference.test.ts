@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { RetryableFailure } from '#shared/failure.ts'
+import { type Inference, startInference } from '../../services/consumer/onnx/inference.ts'
+import { buildTinyModels } from '../tiny-models.ts'
+
+const silent = { info() {}, error() {} }
+const clip = { prompt: 'a slow baroque sarabande for harpsichord', seed: 7, seconds: 10 }
+const forever = { signal: new AbortController().signal, onProgress() {} }
+
+let modelDir: string
+let options: Parameters<typeof startInference>[0]
+
+before(async () => {
+  modelDir = await buildTinyModels()
+  options = {
+    modelDir,
+    musicModel: 'tiny-random-musicgen',
+    classifierModel: 'tiny-random-clip',
+    executionProviders: ['cpu'],
+    logger: silent,
+  }
+})
+
+after(() => rm(modelDir, { recursive: true }))
+
+async function withInference(
+  overrides: Partial<typeof options>,
+  body: (inference: Inference, pids: number[]) => Promise<void>,
+): Promise<void> {
+  const pids: number[] = []
+  const logger = { ...silent, info: (fields: { pid?: number }) => fields.pid && pids.push(fields.pid) }
+  const inference = await startInference({ ...options, logger, ...overrides })
+  try {
+    await body(inference, pids)
+  } finally {
+    await inference.close()
+  }
+}
+
+test('ten seconds of music, the same for the same seed, other for another seed or prompt', async () => {
+  await withInference({}, async ({ compose }) => {
+    const fractions: number[] = []
+    const first = await compose(clip, { ...forever, onProgress: (fraction) => fractions.push(fraction) })
+    assert.deepEqual(
+      first.map((track) => track.length),
+      [320_000],
+    )
+    assert.ok(first[0]!.every(Number.isFinite))
+    assert.ok(
+      first[0]!.some((sample) => Math.abs(sample) > 0.01),
+      'silent',
+    )
+    assert.deepEqual(fractions, fractions.toSorted())
+    assert.equal(fractions.at(-1), 1)
+    assert.deepEqual(await compose(clip, forever), first)
+    assert.notDeepEqual(await compose({ ...clip, seed: 8 }, forever), first)
+    assert.notDeepEqual(await compose({ ...clip, prompt: 'angular jazz' }, forever), first)
+  })
+})
+
+test('a prompt may be empty, enormous or in any script, and a clip as short as one frame', async () => {
+  await withInference({}, async ({ compose }) => {
+    for (const prompt of ['', 'largo '.repeat(5000), '느린 왈츠', '🎻🎹', '\u0000']) {
+      const [track] = await compose({ prompt, seed: 1, seconds: 0.02 }, forever)
+      assert.equal(track!.length, 640)
+    }
+  })
+})
+
+test('pictures are classified while a composition runs', async () => {
+  await withInference({}, async ({ classify, compose, classifierManifest }) => {
+    const { crop } = classifierManifest.classifier.image
+    let composed = false
+    const composing = compose(clip, forever).then(() => {
+      composed = true
+    })
+    const { genre, styles } = await classify(new Float32Array(3 * crop * crop).fill(0.5), forever)
+    assert.equal(composed, false)
+    assert.ok(genre.score > 0 && genre.score <= 1)
+    assert.equal(styles.length, 5)
+    await composing
+  })
+})
+
+test('an aborted composition rejects at once and leaves the process free for the next', async () => {
+  await withInference({}, async ({ compose }) => {
+    const controller = new AbortController()
+    const reason = new Error('lease lost')
+    const onProgress = () => controller.abort(reason)
+    await assert.rejects(compose(clip, { signal: controller.signal, onProgress }), reason)
+    await assert.rejects(compose(clip, { ...forever, signal: controller.signal }), reason)
+    assert.equal((await compose({ ...clip, seconds: 1 }, forever))[0]!.length, 32_000)
+  })
+})
+
+test('a process that dies is replaced; what it owed fails as retryable', async () => {
+  await withInference({}, async ({ compose }, pids) => {
+    const kill = new AbortController()
+    kill.signal.addEventListener('abort', () => process.kill(pids[0]!, 'SIGKILL'))
+    const onProgress = () => kill.abort()
+    await assert.rejects(compose(clip, { ...forever, onProgress }), (error: unknown) => {
+      assert.ok(error instanceof RetryableFailure)
+      assert.match(error.message, /SIGKILL/)
+      return true
+    })
+    await retry(() => compose({ ...clip, seconds: 1 }, forever))
+    assert.equal(pids.length, 2)
+  })
+})
+
+test('a process that hangs is killed and replaced', async () => {
+  await withInference({ silenceSeconds: 1 }, async ({ compose }, pids) => {
+    process.kill(pids[0]!, 'SIGSTOP')
+    await assert.rejects(compose(clip, forever), RetryableFailure)
+    await retry(() => compose({ ...clip, seconds: 1 }, forever))
+  })
+})
+
+test('a missing model is one line that names the command to run', async () => {
+  await assert.rejects(startInference({ ...options, musicModel: 'musicgen-medium' }), {
+    message: `model musicgen-medium is not in ${modelDir}; run: npm run models -- build musicgen-medium --dir ${modelDir}`,
+  })
+})
+
+test('an unknown provider is refused with those that there are', async () => {
+  await assert.rejects(
+    startInference({ ...options, executionProviders: ['nosuch'] }),
+    /asks for nosuch, but .* has .*cpu/,
+  )
+})
+
+/** Until the replaced process has loaded its models. */
+async function retry<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof RetryableFailure) || attempt === 50) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+}
