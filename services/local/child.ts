@@ -20,7 +20,15 @@ export interface ChildOptions {
   throwaway?: string
 }
 
-export type Child = ReturnType<typeof startChild>
+export interface Child {
+  logFile: string
+  /** Says how the command ended, once it has. */
+  ended: Promise<string>
+  /** Resolves when nothing of the command is left. */
+  close(): Promise<void>
+}
+
+const running = new Set<Child>()
 
 /** Starts a command that dies with this process, even when this process is killed. */
 export function startChild({
@@ -32,7 +40,7 @@ export function startChild({
   stopSignal = 'SIGTERM',
   graceMilliseconds = 8_000,
   throwaway,
-}: ChildOptions) {
+}: ChildOptions): Child {
   const order: GuardOrder = { command, args, stopSignal, graceMilliseconds, throwaway }
   const log = openSync(logFile, 'a')
   // In a session of its own, so that a Ctrl-C in the terminal reaches this process alone and the order of stopping is ours.
@@ -53,17 +61,24 @@ export function startChild({
     void gone.then(resolve)
   })
 
-  return {
+  const child: Child = {
     logFile,
-    /** Says how the command ended, once it has. */
     ended,
-    async close(): Promise<void> {
+    async close() {
       if (guard.connected) guard.disconnect()
       const limit = setTimeout(() => guard.kill('SIGKILL'), graceMilliseconds + 5_000)
       await gone
       clearTimeout(limit)
     },
   }
+  running.add(child)
+  void gone.then(() => running.delete(child))
+  return child
+}
+
+/** Ends whatever this process has started and not yet closed, all at once. */
+export async function closeChildren(): Promise<void> {
+  await Promise.all(Array.from(running, (child) => child.close()))
 }
 
 /** The end of a log, for the text of an error. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection } from 'mysql2/promise'
 import { type Child, logTail, startChild } from './child.ts'
-import { findMariadb, howToInstallMariadb } from './mariadb.ts'
+import { findMariadb, MariadbMissingError } from './mariadb.ts'
 
 const readyMilliseconds = 60_000
 
@@ -19,11 +19,12 @@ export type Database = Awaited<ReturnType<typeof startDatabase>>
 
 /**
  * Starts a private MariaDB server on a free loopback port, with a database `promenade` that is empty the first time.
- * It ends with this process, however that one ends. Throws when no server is installed or it is not ready in 60 s.
+ * It ends with this process, however that one ends. Throws MariadbMissingError, and an
+ * Error with the end of the server's log when it is not ready in 60 s.
  */
 export async function startDatabase({ dir }: DatabaseOptions = {}) {
   const mariadb = findMariadb()
-  if (!mariadb) throw new Error(howToInstallMariadb)
+  if (!mariadb) throw new MariadbMissingError()
   const password = randomBytes(16).toString('hex')
   const port = await freePort()
   const url = `mysql://promenade:${password}@127.0.0.1:${port}/promenade`

@@ -5,7 +5,7 @@ import { type FauxqsServer, startFauxqs } from 'fauxqs'
 export const region = 'us-east-1'
 
 /** Larger than the largest picture that the default settings accept, so that the refusal is the consumer's. */
-const maxBodyBytes = 64 * 2 ** 20
+export const maxBodyBytes = 64 * 2 ** 20
 
 /** Starts S3 and SQS, in this process, on a free loopback port. `dir` keeps objects and messages between runs. */
 export async function startEmulator({ dir }: { dir?: string | undefined } = {}): Promise<FauxqsServer> {

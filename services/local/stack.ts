@@ -1,16 +1,16 @@
-import { readFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { S3Client } from '@aws-sdk/client-s3'
 import type { FauxqsServer } from 'fauxqs'
+import { createS3Client } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import type { Config } from '#shared/config.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
+import { databaseAddress, type databaseSettings } from '#shared/db/connection.ts'
 import { migrate } from '#shared/db/migrate.ts'
 import { createBridge } from './bridge.ts'
 import { startDatabase } from './database.ts'
 import { region, startEmulator } from './emulator.ts'
 
-const bucket = 'promenade-local'
 const queueName = 'promenade-uploads'
 const dlqName = 'promenade-uploads-dlq'
 const day = 24 * 60 * 60
@@ -25,7 +25,7 @@ export interface StackOptions {
   onError?: (error: unknown) => void
 }
 
-export type DatabaseSettings = Config<'DATABASE_URL' | 'DATABASE_TLS' | 'DATABASE_CA'>
+export type DatabaseSettings = Config<(typeof databaseSettings)[number]>
 
 export type Stack = Awaited<ReturnType<typeof startStack>>
 
@@ -34,6 +34,8 @@ export type Stack = Awaited<ReturnType<typeof startStack>>
  * announced on the queue, and the database has its tables. `env` holds the settings with which the services find them.
  */
 export async function startStack({ stateDir, database, onError = reportWarning }: StackOptions = {}) {
+  // A database that outlives the objects must not take the next run's for those of this one.
+  const bucket = database && !stateDir ? `promenade-local-${randomBytes(4).toString('hex')}` : 'promenade-local'
   const closers: (() => Promise<void>)[] = []
   let closing: Promise<void> | undefined
   const close = () => {
@@ -43,8 +45,7 @@ export async function startStack({ stateDir, database, onError = reportWarning }
   try {
     const aws = await startAws()
     const settings = database ?? (await startPrivateDatabase())
-    const { DATABASE_URL: url, DATABASE_TLS: tls, DATABASE_CA: ca } = settings
-    await migrate({ url, tls, ca: ca && (await readFile(ca, 'utf8')) })
+    await migrate(await databaseAddress(settings))
     return { ...aws, env: { ...aws.env, ...settings } as Record<string, string>, close }
   } catch (error) {
     await close()
@@ -60,8 +61,8 @@ export async function startStack({ stateDir, database, onError = reportWarning }
   async function startAws() {
     const emulator = await startEmulator({ dir: stateDir && join(stateDir, 'aws') })
     closers.push(() => emulator.stop())
-    const { queueUrl, dlqUrl } = createResources(emulator)
-    const s3 = new S3Client({ region, endpoint: emulator.address, forcePathStyle: true, credentials })
+    const { queueUrl, dlqUrl } = createResources(emulator, bucket)
+    const s3 = createS3Client({ region, endpoint: emulator.address, credentials })
     closers.push(async () => s3.destroy())
     const objects = createObjectStore({ s3, bucket })
     const bridge = createBridge({
@@ -88,7 +89,7 @@ export async function startStack({ stateDir, database, onError = reportWarning }
 }
 
 /** Leaves alone what a kept state already has. */
-function createResources(emulator: FauxqsServer): { queueUrl: string; dlqUrl: string } {
+function createResources(emulator: FauxqsServer, bucket: string): { queueUrl: string; dlqUrl: string } {
   emulator.setup({ buckets: [bucket] })
   const [dlq] = emulator.setup({
     queues: [{ name: dlqName, attributes: { MessageRetentionPeriod: String(14 * day) } }],

@@ -1,0 +1,123 @@
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { ConfigError } from '#shared/config.ts'
+import { uploadsPrefix } from '#shared/contract/key.ts'
+import type { Result } from '#shared/contract/result.ts'
+import { closeChildren } from './child.ts'
+import { provideMariadb } from './mariadb.ts'
+import { choosePictures, createFolder, type Picture, PictureError, saveMusic } from './picture.ts'
+import { type Pipeline, startPipeline } from './pipeline.ts'
+import { createProgressDisplay } from './progress-display.ts'
+import { drawSamplePictures } from './sample-pictures.ts'
+import { fetchMusic, submitPicture } from './submission.ts'
+
+const badUsage = 2
+const maxTimeoutSeconds = 24 * 60 * 60
+/** Pictures uploaded and not yet printed, at most. */
+const maxInWork = 32
+const interrupted = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
+const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
+const say = (line: string) => process.stderr.write(`${line}\n`)
+
+interface DemoOptions {
+  out?: string
+  timeout: number
+}
+
+const command = new Command('npm run demo --')
+  .description('Runs the whole pipeline on this machine: pictures in, one line of JSON each and a WAV out.')
+  .argument('[picture...]', 'files; without any, a few are drawn for the occasion')
+  .option('--out <folder>', 'write the WAVs here instead of beside the pictures')
+  .option('--timeout <seconds>', 'how long each picture may take', readSeconds, 600)
+  .exitOverride()
+  .action(demo)
+
+for (const [signal, status] of Object.entries(interrupted)) {
+  process.once(signal, () => {
+    say(`${signal}: stopping`)
+    void closeChildren().finally(() => process.exit(status))
+  })
+}
+
+try {
+  await command.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+async function demo(paths: string[], { out, timeout: timeoutSeconds }: DemoOptions): Promise<void> {
+  const start = performance.now()
+  const pictures = await choosePictures(paths.length ? paths : await samplePictures(out), out)
+  if (!process.env.DATABASE_URL) await provideMariadb(say)
+  say('starting S3, SQS, the database, the consumer and the API')
+  const pipeline = await startPipeline({ env: process.env, modelDir: join(localDir, 'models') })
+  try {
+    warnOfRandomWeights(pipeline)
+    const failures = await analyse(pictures, pipeline, timeoutSeconds)
+    if (failures) process.exitCode = 1
+    const seconds = ((performance.now() - start) / 1000).toFixed(1)
+    say(`${pictures.length - failures} of ${pictures.length} pictures have their music, after ${seconds} s`)
+  } finally {
+    await pipeline.close()
+  }
+}
+
+async function samplePictures(out?: string): Promise<string[]> {
+  const folder = out ?? join(localDir, 'demo')
+  await createFolder(folder)
+  say(`no picture was named: drawing a few into ${folder}`)
+  return await drawSamplePictures(folder)
+}
+
+/** Prints one line for each picture, in the order given; returns how many have no music. */
+async function analyse(pictures: Picture[], pipeline: Pipeline, timeoutSeconds: number): Promise<number> {
+  const stop = new AbortController()
+  const display = createProgressDisplay(process.stderr)
+  const submit = (picture: Picture) => {
+    const onProgress = display.add(picture.key.slice(uploadsPrefix.length))
+    const result = submitPicture({ pipeline, picture, timeoutSeconds, signal: stop.signal, onProgress })
+    // Awaited when it is its turn.
+    result.catch(() => {})
+    return result
+  }
+  const submitted: Promise<Result>[] = []
+  const lines: string[] = []
+  let failures = 0
+  try {
+    for (const [index, { wavPath }] of pictures.entries()) {
+      const next = pictures.slice(submitted.length, index + maxInWork)
+      submitted.push(...next.map(submit))
+      const result = await Promise.race([submitted[index]!, pipeline.failed])
+      if (result.status !== 'succeeded') failures++
+      const wav = result.music_url && (await saveMusic(wavPath, await fetchMusic(pipeline, result.music_url)))
+      lines.push(`${JSON.stringify({ ...result, ...(wav && { wav: resolve(wav) }) })}\n`)
+      // Not in between the bars.
+      if (!process.stdout.isTTY) process.stdout.write(lines.pop()!)
+    }
+  } finally {
+    stop.abort()
+    display.close()
+    process.stdout.write(lines.join(''))
+  }
+  return failures
+}
+
+function warnOfRandomWeights({ models }: Pipeline): void {
+  const random = Object.values(models).filter((name) => name.startsWith('tiny-random'))
+  if (random.length) say(`${random.join(' and ')} have random weights: the labels and the music mean nothing yet`)
+}
+
+function readSeconds(text: string): number {
+  const seconds = Number(text)
+  if (!(seconds > 0 && seconds <= maxTimeoutSeconds)) {
+    throw new InvalidArgumentError(`It must be a number of seconds, more than 0 and at most ${maxTimeoutSeconds}.`)
+  }
+  return seconds
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
+  say(error instanceof Error ? error.message : String(error))
+  return error instanceof PictureError || error instanceof ConfigError ? badUsage : 1
+}
