@@ -31,6 +31,7 @@ const command = new Command('npm run demo --')
   .option('--out <folder>', 'write the WAVs here instead of beside the pictures')
   .option('--timeout <seconds>', 'how long each picture may take', readSeconds, 600)
   .exitOverride()
+  .showSuggestionAfterError(false)
   .action(demo)
 
 for (const [signal, status] of Object.entries(interrupted)) {

@@ -1,0 +1,74 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { ConfigError } from '#shared/config.ts'
+import { closeChildren } from './child.ts'
+import { provideMariadb } from './mariadb.ts'
+import { type Pipeline, startPipeline } from './pipeline.ts'
+
+const badUsage = 2
+const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
+const say = (line: string) => process.stderr.write(`${line}\n`)
+
+const command = new Command('npm run dev --')
+  .description('Keeps the local stack, the consumer and the API up until interrupted.')
+  .option('--state <folder>', 'objects, messages, the database and logs are kept here', join(localDir, 'dev'))
+  .option('--port <number>', 'port of the API; 0 takes a free one', readPort, 8080)
+  .allowExcessArguments(false)
+  .showSuggestionAfterError(false)
+  .exitOverride()
+  .action(dev)
+
+try {
+  await command.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+async function dev({ state: stateDir, port }: { state: string; port: number }): Promise<void> {
+  const interrupted = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve())
+  })
+  if (!process.env.DATABASE_URL) await provideMariadb(say)
+  const starting = startPipeline({ env: process.env, modelDir: join(localDir, 'models'), stateDir, port })
+  const pipeline = await Promise.race([starting, interrupted])
+  if (!pipeline) {
+    await closeChildren()
+    process.exit()
+  }
+  printAddresses(pipeline, stateDir)
+  try {
+    await Promise.race([interrupted, pipeline.failed])
+  } finally {
+    say('stopping; the state is kept')
+    await pipeline.close()
+  }
+}
+
+function printAddresses({ apiUrl, env, models }: Pipeline, stateDir: string): void {
+  console.log(`API      ${apiUrl}/v1/results/<key>
+S3, SQS  ${env.AWS_ENDPOINT_URL}
+Models   ${Object.values(models).join(', ')}
+State    ${stateDir}
+
+To use it from another shell, for example \`aws s3 cp picture.jpg s3://${env.BUCKET}/uploads/\`:
+${Object.entries(env)
+  .map(([name, value]) => `export ${name}='${value}'`)
+  .join('\n')}
+
+Ctrl-C stops it; the state is kept.`)
+}
+
+function readPort(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new InvalidArgumentError('It must be a whole number from 0 to 65535.')
+  }
+  return port
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
+  say(error instanceof Error ? error.message : String(error))
+  return error instanceof ConfigError ? badUsage : 1
+}
