@@ -1,0 +1,43 @@
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { benchPipeline } from './pipeline.ts'
+
+const badUsage = 2
+const ms = (value: number) => `${value.toFixed(0)} ms`
+const perSecond = (value: number) => `${value.toFixed(0)} messages/s`
+
+const command = new Command('npm run bench --')
+  .description('Measures Promenade on this machine.')
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+
+command
+  .command('pipeline')
+  .description('what the pipeline costs without inference: time from PUT to result, and messages per second')
+  .option('--pictures <number>', 'pictures for each of the measurements', readCount, 100)
+  .option('--json', 'print one JSON object')
+  .action(async ({ pictures, json }: { pictures: number; json?: boolean }) => {
+    const figures = await benchPipeline({ pictures })
+    if (json) return console.log(JSON.stringify(figures))
+    const { put_to_result_ms: latency, ratio } = figures
+    console.log(`PUT to readable result, ${pictures} pictures, one at a time`)
+    console.log(`  median ${ms(latency.median)}, p95 ${ms(latency.p95)}, max ${ms(latency.max)}`)
+    console.log('From a full queue')
+    console.log(`  pipeline           ${perSecond(figures.pipeline_messages_per_second)}`)
+    console.log(`  bare sqs-consumer  ${perSecond(figures.bare_sqs_consumer_messages_per_second)}`)
+    console.log(`  ratio              ${ratio.toFixed(2)}`)
+  })
+
+try {
+  await command.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  process.exitCode = error.exitCode === 0 ? 0 : badUsage
+}
+
+function readCount(text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1 || count > 10_000) {
+    throw new InvalidArgumentError('Expected a whole number from 1 to 10000.')
+  }
+  return count
+}
