@@ -89,6 +89,7 @@ export function createConsumer({
     processMessage,
     pollers: config.BATCH_SIZE,
     leaseSeconds,
+    graceSeconds: config.GRACE_SECONDS,
     logger,
     random,
   })
@@ -101,7 +102,7 @@ export function createConsumer({
 
     /** Gives up or finishes what is in work within GRACE_SECONDS; a consumer once stopped stays so. */
     async stop(): Promise<void> {
-      await worker.stop(config.GRACE_SECONDS)
+      await worker.stop()
       for (const client of Object.values(clients)) client.destroy()
       logger.info('consumer stopped')
     },

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import { Consumer } from 'sqs-consumer'
-import { receiveWaitSeconds } from '#shared/aws/clients.ts'
+import { maxReceiveWaitSeconds } from '#shared/aws/clients.ts'
 import type { Queue } from '#shared/aws/queue.ts'
 import type { Logger } from '#shared/logger.ts'
 import { type Backoff, backoffSeconds } from './pipeline/backoff.ts'
@@ -16,6 +16,9 @@ const giveBackPart = 0.5
 /**
  * Receives and acknowledges. `pollers` pollers take one message each, so that a slow picture idles no slot but its own.
  * Hiding messages, renewing and giving back are `processMessage`'s; nothing is acknowledged but what it answers true to.
+ *
+ * Receives are never cut off: SQS may by then have handed out a message, which would be hidden from everyone until its
+ * visibility ends. They wait so little instead that they are over within `graceSeconds`, the time that `stop` may take.
  */
 export function createWorker({
   sqs,
@@ -24,6 +27,7 @@ export function createWorker({
   processMessage,
   pollers: pollerCount,
   leaseSeconds,
+  graceSeconds,
   logger,
   random,
 }: {
@@ -34,95 +38,100 @@ export function createWorker({
   processMessage: (message: Message, signal: AbortSignal) => Promise<boolean>
   pollers: number
   leaseSeconds: number
+  graceSeconds: number
   logger: Logger
   random: () => number
 }) {
+  const reserveSeconds = Math.min(giveBackSeconds, graceSeconds * giveBackPart)
+  const finishSeconds = graceSeconds - reserveSeconds
+  const waitTimeSeconds = Math.min(maxReceiveWaitSeconds, Math.max(1, Math.floor(finishSeconds)))
   /** Aborted when no more messages are to be begun. */
   const stopping = new AbortController()
   /** Aborted when messages in work must be given back. */
   const aborting = new AbortController()
+  let inWork = 0
   const pollers = Array.from({ length: pollerCount }, createPoller)
 
   function createPoller() {
     let receiveFailures = 0
-    /** Of the message in work. */
-    let work: PromiseWithResolvers<void> | undefined
+    /** From asking for a message to having acknowledged it, or not. */
+    let round: PromiseWithResolvers<void> | undefined
+    const endRound = () => {
+      round?.resolve()
+      round = undefined
+    }
 
     const consumer = Consumer.create({
       sqs,
       queueUrl,
       batchSize: 1,
-      waitTimeSeconds: receiveWaitSeconds,
+      waitTimeSeconds,
       visibilityTimeout: leaseSeconds,
       messageAttributeNames: ['All'],
       messageSystemAttributeNames: ['ApproximateReceiveCount'],
       strictReturn: true,
-      // sqs-consumer itself would ask again at once, without end.
       preReceiveMessageCallback: async () => {
-        if (receiveFailures === 0) return
-        const seconds = backoffSeconds(receiveFailures, receiveBackoff, random)
-        await sleep(seconds * 1000, undefined, { signal: stopping.signal })
+        round = Promise.withResolvers()
+        // sqs-consumer itself would ask again at once, without end.
+        if (receiveFailures > 0) {
+          const seconds = backoffSeconds(receiveFailures, receiveBackoff, random)
+          await sleep(seconds * 1000, undefined, { signal: stopping.signal })
+        }
       },
       postReceiveMessageCallback: async () => {
         receiveFailures = 0
       },
-      handleMessage: async (message) => {
-        work = Promise.withResolvers()
-        return (await handle(message)) ? message : undefined
-      },
+      handleMessage: async (message) => ((await handle(message)) ? message : undefined),
     })
-    // Emitted once the message is handled and, where it must be, deleted or not deleted for an error.
-    consumer.on('response_processed', () => {
-      work?.resolve()
-      work = undefined
-    })
-    consumer.on('error', (error, message) => {
-      if (stopping.signal.aborted && !message) return // the idle poll that `stop` has cut off
-      if (!message) receiveFailures++
-      logger.error(
-        { err: error },
-        message ? 'a message could not be acknowledged' : 'the queue could not be received from',
-      )
-    })
+    consumer.on('empty', endRound)
+    consumer.on('response_processed', endRound)
     consumer.on('processing_error', (error) => logger.error({ err: error }, 'processing a message threw'))
+    consumer.on('error', (error, message) => {
+      if (message) {
+        logger.error({ err: error }, 'a message could not be acknowledged')
+        return
+      }
+      endRound()
+      receiveFailures++
+      if (!stopping.signal.aborted) logger.error({ err: error }, 'the queue could not be received from')
+    })
 
-    return {
-      consumer,
-      isBusy: () => work !== undefined,
-      whenIdle: async () => work?.promise,
-    }
+    return { consumer, whenIdle: async () => round?.promise }
   }
 
   async function handle(message: Message): Promise<boolean> {
-    if (!stopping.signal.aborted) return processMessage(message, aborting.signal)
-    await queue.changeVisibility(message, 0)
-    return false
+    if (stopping.signal.aborted) {
+      await queue.changeVisibility(message, 0)
+      return false
+    }
+    inWork++
+    try {
+      return await processMessage(message, aborting.signal)
+    } finally {
+      inWork--
+    }
   }
-
-  const inWork = () => pollers.filter(({ isBusy }) => isBusy()).length
 
   return {
     start(): void {
       for (const { consumer } of pollers) consumer.start()
     },
 
-    inWork,
+    inWork: () => inWork,
     isRunning: () => pollers.some(({ consumer }) => consumer.status.isRunning),
 
     /**
-     * Begins nothing more, lets messages in work finish, and gives back those that cannot within `graceSeconds`, at the end
-     * of which it resolves in any case.
+     * Begins nothing more, lets messages in work finish, and gives back those that cannot within the grace period, at the
+     * end of which it resolves in any case.
      */
-    async stop(graceSeconds: number): Promise<void> {
+    async stop(): Promise<void> {
       stopping.abort(new Error('the consumer stops'))
-      // A poller in work still has to delete its message, which `abort` would prevent.
-      for (const { consumer, isBusy } of pollers) consumer.stop({ abort: !isBusy() })
+      for (const { consumer } of pollers) consumer.stop()
       const finished = Promise.all(pollers.map(({ whenIdle }) => whenIdle()))
-      const reserveSeconds = Math.min(giveBackSeconds, graceSeconds * giveBackPart)
-      if (await within(graceSeconds - reserveSeconds, finished)) return
+      if (await within(finishSeconds, finished)) return
       aborting.abort(new Error('the consumer stops'))
       if (await within(reserveSeconds, finished)) return
-      logger.warn({ messages: inWork() }, 'stopped with messages in work; their leases will run out')
+      logger.warn({ messages: inWork }, 'stopped with messages in work; their leases will run out')
     },
   }
 }

@@ -9,8 +9,8 @@ export interface AwsLocation {
   credentials?: { accessKeyId: string; secretAccessKey: string } | undefined
 }
 
-/** Seconds that one receive waits for a message: the most that SQS allows. */
-export const receiveWaitSeconds = 20
+/** Seconds that one receive may wait for a message. Longer would save requests and delay a stop by as much. */
+export const maxReceiveWaitSeconds = 5
 
 const connectionTimeout = 3_000
 const requestTimeout = 15_000
@@ -28,7 +28,7 @@ export function createSqsClient(location: AwsLocation): SQSClient {
 
 /** For receiving only: answers take as long as the queue is empty, and the poller itself tries again. */
 export function createSqsReceiveClient(location: AwsLocation): SQSClient {
-  const timeout = requestTimeout + receiveWaitSeconds * 1_000
+  const timeout = requestTimeout + maxReceiveWaitSeconds * 1_000
   return new SQSClient({ ...clientConfig(location, timeout), maxAttempts: 1 })
 }
 

@@ -7,7 +7,8 @@ const usablePart = 0.9
 
 /**
  * Keeps a lease just obtained until `end`. `signal` is aborted when the lease is lost, because `renew` answers false or has
- * not succeeded for most of a lease, and also when `parent` is. After that nothing more may be written.
+ * not succeeded for most of a lease, and also when `parent` is. After that nothing more may be written; work that goes on all
+ * the same runs out of its lease, which is renewed no more.
  */
 export function keepLease({
   renew,
@@ -36,6 +37,7 @@ export function keepLease({
 
   function renewLater(): NodeJS.Timeout {
     const begin = () => {
+      if (parent.aborted) return
       renewal = renewOnce().catch(onError)
       void renewal.then(() => {
         if (!ended && !lost.signal.aborted) timer = renewLater()

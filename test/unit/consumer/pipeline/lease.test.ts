@@ -86,6 +86,15 @@ test('the work also stops when its parent does, without the lease being lost', a
   await lease.end()
 })
 
+test('work that does not stop with its parent runs out of its lease', async (t) => {
+  const parent = new AbortController()
+  const { lease, pass, renewals } = keep(t, async () => true, parent.signal)
+  parent.abort(new Error('stop'))
+  await pass(54)
+  assert.equal(renewals(), 0)
+  assert.equal(lease.isLost(), true)
+})
+
 test('end waits for a renewal under way', async (t) => {
   const answer = Promise.withResolvers<boolean>()
   const { lease, pass } = keep(t, () => answer.promise)

@@ -1,0 +1,327 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
+import {
+  DeleteMessageCommand,
+  type MessageAttributeValue,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs'
+import { eq } from 'drizzle-orm'
+import { pino } from 'pino'
+import { createSqsClient } from '#shared/aws/clients.ts'
+import { createQueue } from '#shared/aws/queue.ts'
+import { readConfig } from '#shared/config.ts'
+import { type Database, openDatabase } from '#shared/db/client.ts'
+import { createJobs, type FoundJob, type Jobs } from '#shared/db/jobs.ts'
+import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
+import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
+import type { Inference } from '../../services/consumer/pipeline/process-image.ts'
+import { type Stack, startStack } from '../../services/local/stack.ts'
+import { badPictures, drawPicture, goodPictures } from '../picture.ts'
+import { createStubInference, promptWords } from '../stub-inference.ts'
+
+const patienceMs = 20_000
+const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+
+let stack: Stack
+let sqs: SQSClient
+let database: Database
+let jobs: Jobs
+
+before(async () => {
+  stack = await startStack()
+  sqs = createSqsClient({ region: stack.env.AWS_REGION!, endpoint: stack.env.AWS_ENDPOINT_URL, credentials })
+  database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
+  jobs = createJobs({ database })
+})
+
+after(async () => {
+  await database.close()
+  sqs.destroy()
+  await stack.close()
+})
+
+test('every kind of picture gets its row and its WAV', async () => {
+  await withConsumer({}, async () => {
+    for (const [name, make] of Object.entries(goodPictures)) await upload(`uploads/kinds/${name}`, await make())
+    for (const name of Object.keys(goodPictures)) {
+      const { job, analysis } = await finished(`uploads/kinds/${name}`)
+      assert.equal(job.state, 'succeeded', `${name}: ${job.errorMessage}`)
+      assert.equal(job.attempt, 1)
+      const music = await stack.s3.send(
+        new GetObjectCommand({ Bucket: stack.env.BUCKET, Key: `generated/kinds/${name}/${job.id}.wav` }),
+      )
+      assert.equal(music.ContentType, 'audio/wav')
+      assert.equal(music.ContentLength, 44 + 2 * 3200)
+      assert.ok(analysis!.totalMs >= analysis!.storeMs)
+    }
+  })
+  assert.deepEqual(await depth(), { visible: 0, inFlight: 0 })
+})
+
+test('every kind of bad file fails with its code, in the row and in the dead letter', async () => {
+  const large = { make: async () => Buffer.alloc(300_001), code: 'IMAGE_TOO_LARGE' }
+  const files = { ...badPictures, 'large.jpg': large }
+  await withConsumer({ settings: { MAX_IMAGE_BYTES: '300000' } }, async () => {
+    for (const [name, { make }] of Object.entries(files)) await upload(`uploads/bad files/${name}`, await make())
+    for (const [name, { code }] of Object.entries(files)) {
+      const { job, analysis } = await finished(`uploads/bad files/${name}`)
+      assert.deepEqual([job.state, job.errorCode, job.errorRetryable], ['failed', code, false], name)
+      assert.equal(analysis, null)
+    }
+  })
+  const letters = await deadLetters()
+  assert.deepEqual(
+    Object.fromEntries(letters.map(({ image_key: key, reason_code: code }) => [decodeURIComponent(key!), code])),
+    Object.fromEntries(Object.entries(files).map(([name, { code }]) => [`uploads/bad files/${name}`, code])),
+  )
+  for (const letter of letters) {
+    assert.equal(letter.attempts, '1')
+    assert.ok(letter.reason && letter.failed_at)
+  }
+  assert.deepEqual(await depth(), { visible: 0, inFlight: 0 })
+})
+
+test('keys of every kind of character lead to their own results', async () => {
+  const keys = ['a b', 'a+b', 'a%2Fb', 'a/b', '100%', '한글/그림', '🎨', "'()!~*", 'x'.repeat(1000)].map(
+    (name) => `uploads/keys/${name}.jpg`,
+  )
+  await withConsumer({}, async () => {
+    for (const [index, key] of keys.entries()) await upload(key, await drawPicture(index).jpeg().toBuffer())
+    for (const key of keys) {
+      const { job, analysis } = await finished(key)
+      assert.equal(job.state, 'succeeded', key)
+      assert.equal(job.imageKey, key)
+      assert.equal(decodeURIComponent(new URL(analysis!.imageUrl).pathname), `/${key}`)
+    }
+  })
+})
+
+test('an event received many times gives one row and one WAV, however many consumers there are', async () => {
+  const key = 'uploads/twice.jpg'
+  await upload(key, await drawPicture(1).jpeg().toBuffer())
+  const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: stack.env.QUEUE_URL, WaitTimeSeconds: 5 }))
+  for (let copies = 0; copies < 10; copies++) await send(Messages![0]!.Body!)
+  await acknowledge(Messages![0]!.ReceiptHandle!)
+  const compositions: number[] = []
+  const slowly: Partial<Inference> = {
+    compose: async (clip, options) => {
+      compositions.push(clip.seed)
+      await sleep(300)
+      return createStubInference().compose(clip, options)
+    },
+  }
+  const quickly = { LEASE_SECONDS: '3' }
+  await withConsumer({ inference: slowly, settings: quickly }, () =>
+    withConsumer({ inference: slowly, settings: quickly }, async () => {
+      await finished(key)
+      await drained()
+    }),
+  )
+  assert.equal(compositions.length, 1)
+  assert.equal((await music('generated/twice.jpg/')).length, 1)
+  assert.equal(await countRows(key), 1)
+})
+
+test('a picture whose holder has vanished is taken over when its lease is over', async () => {
+  const key = 'uploads/orphan.jpg'
+  const inference: Partial<Inference> = { compose: () => new Promise(() => {}) }
+  // Neither finishes nor gives back: as if killed.
+  const vanished = startConsumer({ inference, settings: { LEASE_SECONDS: '3', GRACE_SECONDS: '0' } })
+  await upload(key, await drawPicture(1).jpeg().toBuffer())
+  await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'processing')
+  await vanished.stop()
+  await withConsumer({ settings: { LEASE_SECONDS: '3' } }, async () => {
+    const { job } = await finished(key)
+    assert.equal(job.state, 'succeeded')
+    assert.equal(job.attempt, 2)
+  })
+})
+
+test('a stop gives back what is in work, uncounted, and the next consumer takes it at once', async () => {
+  const key = 'uploads/interrupted.jpg'
+  const inference: Partial<Inference> = {
+    compose: (_clip, { signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  }
+  const stopped = startConsumer({ inference, settings: { GRACE_SECONDS: '1' } })
+  await upload(key, await drawPicture(1).jpeg().toBuffer())
+  await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'processing')
+  assert.deepEqual(stopped.health(), { running: true, inWork: 1 })
+  await stopped.stop()
+  const { job } = (await jobs.find({ bucket: stack.env.BUCKET!, key }))!
+  assert.deepEqual([job.state, job.attempt], ['queued', 0])
+  await withConsumer({}, async () => {
+    assert.equal((await finished(key)).job.attempt, 1)
+  })
+})
+
+test('a stop lets what is in work finish within the grace period', async () => {
+  const key = 'uploads/finishing.jpg'
+  const inference: Partial<Inference> = {
+    compose: async (clip, options) => {
+      await sleep(500)
+      return createStubInference().compose(clip, options)
+    },
+  }
+  const stopped = startConsumer({ inference, settings: { GRACE_SECONDS: '4' } })
+  await upload(key, await drawPicture(1).jpeg().toBuffer())
+  await until(async () => stopped.health().inWork === 1)
+  await stopped.stop()
+  assert.equal((await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state, 'succeeded')
+  assert.deepEqual(await depth(), { visible: 0, inFlight: 0 })
+})
+
+test('messages that cannot be read or are about another bucket are dead-lettered with their reason', async () => {
+  await withConsumer({}, async () => {
+    await send('hello')
+    await send('{"Service":"Amazon S3","Event":"s3:TestEvent"}')
+    await send(JSON.stringify(foreign))
+    await drained()
+  })
+  const letters = await deadLetters()
+  assert.deepEqual(letters.map(({ reason_code: code }) => code).toSorted(), [
+    'MESSAGE_FOREIGN_BUCKET',
+    'MESSAGE_UNREADABLE',
+  ])
+})
+
+test('a picture that fails again and again is dead-lettered after its last try', async () => {
+  const key = 'uploads/unlucky.jpg'
+  const inference: Partial<Inference> = { compose: async () => [new Float32Array([Number.NaN])] }
+  await withConsumer({ inference, settings: { MAX_ATTEMPTS: '2' }, random: () => -1 }, async () => {
+    await upload(key, await drawPicture(1).jpeg().toBuffer())
+    const { job } = await finished(key)
+    assert.deepEqual([job.state, job.errorCode, job.errorRetryable], ['failed', 'GENERATION_FAILED', true])
+    assert.equal(job.attempt, 2)
+    await drained()
+  })
+  const [letter, ...others] = await deadLetters()
+  assert.deepEqual([letter?.reason_code, letter?.attempts, others], ['GENERATION_FAILED', '2', []])
+})
+
+const foreign = {
+  Records: [
+    {
+      eventVersion: '2.1',
+      eventSource: 'aws:s3',
+      eventName: 'ObjectCreated:Put',
+      eventTime: '2026-01-02T03:04:05.678Z',
+      s3: { bucket: { name: 'foreign' }, object: { key: 'uploads/a.jpg', size: 1, eTag: 'e1', sequencer: '0A' } },
+    },
+  ],
+}
+
+interface ConsumerOptions {
+  inference?: Partial<Inference>
+  settings?: Record<string, string>
+  random?: () => number
+}
+
+function startConsumer({ inference, settings, random }: ConsumerOptions) {
+  const consumer = createConsumer({
+    config: readConfig(consumerSettings, { ...stack.env, MUSIC_SECONDS: '0.1', GRACE_SECONDS: '2', ...settings }),
+    credentials,
+    jobs,
+    inference: { ...createStubInference(), ...inference },
+    words: promptWords,
+    logger: pino({ enabled: false }),
+    ...(random && { random }),
+  })
+  consumer.start()
+  return consumer
+}
+
+async function withConsumer(options: ConsumerOptions, use: () => Promise<void>): Promise<void> {
+  const consumer = startConsumer(options)
+  try {
+    await use()
+    await drained()
+  } finally {
+    await consumer.stop()
+  }
+}
+
+async function upload(key: string, body: Buffer): Promise<void> {
+  await stack.s3.send(new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: key, Body: body }))
+}
+
+async function send(body: string): Promise<void> {
+  await sqs.send(new SendMessageCommand({ QueueUrl: stack.env.QUEUE_URL, MessageBody: body }))
+}
+
+async function acknowledge(receiptHandle: string): Promise<void> {
+  await sqs.send(new DeleteMessageCommand({ QueueUrl: stack.env.QUEUE_URL, ReceiptHandle: receiptHandle }))
+}
+
+async function finished(key: string): Promise<FoundJob> {
+  return until(async () => {
+    const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
+    return found && ['succeeded', 'failed'].includes(found.job.state) ? found : undefined
+  })
+}
+
+/** Resolves when the queue is empty, messages in work included. */
+async function drained(): Promise<void> {
+  await until(async () => {
+    const { visible, inFlight } = await depth()
+    return visible + inFlight === 0
+  })
+}
+
+async function depth() {
+  const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl } = stack.env
+  return createQueue({ sqs, queueUrl: queueUrl!, dlqUrl: dlqUrl! }).depth()
+}
+
+/** Takes all dead letters; the attributes of each. */
+async function deadLetters(): Promise<Record<string, string | undefined>[]> {
+  const letters: Record<string, string | undefined>[] = []
+  for (;;) {
+    const { Messages: messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl: stack.env.DLQ_URL,
+        MaxNumberOfMessages: 10,
+        MessageAttributeNames: ['All'],
+      }),
+    )
+    if (!messages.length) return letters
+    for (const { MessageAttributes: attributes, ReceiptHandle } of messages) {
+      letters.push(valuesOf(attributes ?? {}))
+      await sqs.send(new DeleteMessageCommand({ QueueUrl: stack.env.DLQ_URL, ReceiptHandle }))
+    }
+  }
+}
+
+function valuesOf(attributes: Record<string, MessageAttributeValue>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(attributes).map(([name, { StringValue }]) => [name, StringValue]))
+}
+
+async function music(prefix: string) {
+  const { Contents = [] } = await stack.s3.send(new ListObjectsV2Command({ Bucket: stack.env.BUCKET, Prefix: prefix }))
+  return Contents
+}
+
+async function countRows(key: string): Promise<number> {
+  const rows = await database.run((db) =>
+    db
+      .select({ id: artAnalysis.id })
+      .from(artAnalysis)
+      .innerJoin(jobsTable, eq(jobsTable.id, artAnalysis.jobId))
+      .where(eq(jobsTable.imageKey, key)),
+  )
+  return rows.length
+}
+
+async function until<T>(ask: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = Date.now() + patienceMs
+  for (;;) {
+    const answer = await ask()
+    if (answer) return answer
+    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
+    await sleep(20)
+  }
+}
