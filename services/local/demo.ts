@@ -34,8 +34,12 @@ const command = new Command('npm run demo --')
   .showSuggestionAfterError(false)
   .action(demo)
 
+let stopping = false
 for (const [signal, status] of Object.entries(interrupted)) {
-  process.once(signal, () => {
+  process.on(signal, () => {
+    // The same interrupt may come twice: from the terminal and from npm.
+    if (stopping) return
+    stopping = true
     say(`${signal}: stopping`)
     void closeChildren().finally(() => process.exit(status))
   })
@@ -44,7 +48,8 @@ for (const [signal, status] of Object.entries(interrupted)) {
 try {
   await command.parseAsync()
 } catch (error) {
-  process.exitCode = exitCodeOf(error)
+  // When stopping, what fails is what was stopped.
+  if (!stopping) process.exitCode = exitCodeOf(error)
 }
 
 async function demo(paths: string[], { out, timeout: timeoutSeconds }: DemoOptions): Promise<void> {

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { on, once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import sharp from 'sharp'
+import Value from 'typebox/value'
+import { Result } from '#shared/contract/result.ts'
+
+const waitMilliseconds = 60_000
+
+let folder: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'promenade demo '))
+})
+
+after(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function picture(name: string, background: string): Promise<string> {
+  const path = join(folder, name)
+  await sharp({ create: { width: 160, height: 120, channels: 3, background } }).toFile(path)
+  return path
+}
+
+/** As a user types it, but with TMPDIR in the test's folder, where nothing may stay. */
+function startDemo(...args: string[]) {
+  return spawn(process.execPath, ['services/local/bootstrap.js', 'services/local/demo.ts', ...args], {
+    env: { ...process.env, TMPDIR: folder, DATABASE_URL: '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+async function demo(...args: string[]) {
+  const child = startDemo(...args)
+  const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  const lines = out
+    .split('\n')
+    .filter(Boolean)
+    .map((line): Result & { wav?: string } => JSON.parse(line))
+  return { lines, out, errors, status }
+}
+
+async function leftovers(): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => name.startsWith('promenade-'))
+}
+
+/** Seconds, format and loudness (root mean square, full scale 1) of a WAV of 16-bit PCM. */
+function describeWav(wav: Buffer) {
+  assert.equal(wav.toString('latin1', 0, 4), 'RIFF')
+  assert.equal(wav.toString('latin1', 36, 40), 'data')
+  const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + wav.length))
+  const rate = wav.readUInt32LE(24)
+  return {
+    format: wav.readUInt16LE(20),
+    channels: wav.readUInt16LE(22),
+    rate,
+    bits: wav.readUInt16LE(34),
+    seconds: samples.length / rate,
+    loudness: Math.sqrt(samples.reduce((sum, sample) => sum + sample ** 2, 0) / samples.length) / 2 ** 15,
+  }
+}
+
+test('two pictures come back with labels and music of their own, and the same picture with the same bytes', async () => {
+  const paths = [await picture('red one.jpg', '#b03020'), await picture('blue.png', '#2040c0')]
+  const first = await demo(...paths)
+  assert.equal(first.status, 0, first.errors)
+  assert.equal(first.lines.length, 2)
+  const wavs: Buffer[] = []
+  for (const [index, { wav, ...result }] of first.lines.entries()) {
+    assert.deepEqual([...Value.Errors(Result, result)], [])
+    assert.equal(result.key, ['uploads/red one.jpg', 'uploads/blue.png'][index])
+    assert.equal(result.status, 'succeeded')
+    assert.ok(result.genre && result.image_url && result.music_url && result.timings)
+    assert.equal(result.styles!.length, 5)
+    const scores = result.styles!.map(({ score }) => score)
+    assert.deepEqual(
+      scores,
+      scores.toSorted((a, b) => b - a),
+    )
+    assert.match(result.music!.model, /^tiny-random/)
+    assert.equal(wav, join(folder, ['red one.wav', 'blue.wav'][index]!))
+    const bytes = await readFile(wav)
+    const { seconds, loudness, ...format } = describeWav(bytes)
+    assert.deepEqual(format, { format: 1, channels: 1, rate: 32_000, bits: 16 })
+    assert.ok(Math.abs(seconds - 10) <= 0.1, `${seconds} s`)
+    assert.ok(loudness > 0.001, `loudness ${loudness}`)
+    wavs.push(bytes)
+  }
+  assert.ok(!wavs[0]!.equals(wavs[1]!))
+  assert.match(first.errors, /random weights: the labels and the music mean nothing yet/)
+
+  const again = await demo(paths[0]!)
+  // Not `red one-2.wav`: the bytes are those that are there.
+  assert.equal(again.lines[0]!.wav, join(folder, 'red one.wav'))
+  assert.deepEqual(await leftovers(), [])
+})
+
+test('a picture that fails gives its error object and exit status 1, and the others their music', async () => {
+  const empty = join(folder, 'empty.jpg')
+  const lie = join(folder, '글 +%2F.jpg')
+  await writeFile(empty, '')
+  await writeFile(lie, 'not a picture')
+  const good = await picture('good.webp', '#40a060')
+  const { lines, status } = await demo(empty, good, lie, '--out', join(folder, 'out'))
+  assert.equal(status, 1)
+  assert.deepEqual(
+    lines.map(({ key, status, error, wav }) => ({ key, status, code: error?.code, wav })),
+    [
+      { key: 'uploads/empty.jpg', status: 'failed', code: 'IMAGE_EMPTY', wav: undefined },
+      { key: 'uploads/good.webp', status: 'succeeded', code: undefined, wav: join(folder, 'out/good.wav') },
+      { key: 'uploads/글 +%2F.jpg', status: 'failed', code: 'IMAGE_UNSUPPORTED_TYPE', wav: undefined },
+    ],
+  )
+  assert.deepEqual(await leftovers(), [])
+})
+
+test('a mistake of the user is one line on standard error and exit status 2', async () => {
+  const cases = [['--nope'], [join(folder, 'missing.jpg')], [folder], ['--timeout', 'soon']]
+  await Promise.all(
+    cases.map(async (args) => {
+      const { out, errors, status } = await demo(...args)
+      assert.deepEqual({ out, lines: errors.trimEnd().split('\n').length, status }, { out: '', lines: 1, status: 2 })
+    }),
+  )
+})
+
+test('--help explains itself and exits 0', async () => {
+  const child = startDemo('--help')
+  const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  assert.match(out, /--out <folder>/)
+  assert.deepEqual({ errors, status }, { errors: '', status: 0 })
+})
+
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGKILL', null],
+] as const) {
+  test(`${signal} in the middle leaves nothing running and no folder`, async () => {
+    const child = startDemo(await picture(`${signal}.png`, '#808080'))
+    let errors = ''
+    for await (const [chunk] of on(child.stderr, 'data', { close: ['end'] })) {
+      errors += chunk
+      if (errors.includes('queued')) break
+    }
+    const descendants = await processesUnder(child.pid!)
+    assert.ok(descendants.length >= 6, 'the guards, the database server, the consumer and the API')
+    child.kill(signal)
+    const [exit] = await once(child, 'exit')
+    assert.equal(exit, status)
+    const deadline = Date.now() + waitMilliseconds
+    for (;;) {
+      const left = descendants.filter(isRunning)
+      const folders = await leftovers()
+      if (left.length === 0 && folders.length === 0) break
+      assert.ok(Date.now() < deadline, `processes ${left}, folders ${folders}`)
+      await sleep(50)
+    }
+  })
+}
+
+async function processesUnder(ancestor: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
+  const all = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+  const found = [ancestor]
+  for (const parent of found) found.push(...all.filter(([, ppid]) => ppid === parent).map(([pid]) => pid!))
+  return found.slice(1)
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
