@@ -1,7 +1,8 @@
 import closeWithGrace from 'close-with-grace'
-import { Command, CommanderError } from 'commander'
+import { Command } from 'commander'
 import { createS3Client } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
+import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
@@ -26,20 +27,12 @@ const settingNames = [
 /** A client waits for the answer. */
 const storeTimeoutMs = 5_000
 const databaseTimeoutSeconds = 5
-const badUsage = 2
-
 const command = new Command('npm run api')
   .description('Serves results by image key over HTTP until it is told to stop.')
   .addHelpText('after', `\nSettings: ${settingNames.join(', ')}.`)
-  .allowExcessArguments(false)
-  .exitOverride()
   .action(serve)
 
-try {
-  await command.parseAsync()
-} catch (error) {
-  process.exitCode = exitCodeOf(error)
-}
+await runCommandLine(command)
 
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env)
@@ -78,10 +71,4 @@ function readKeys(text: string): string[] {
   const keys = text.split(',').map((key) => key.trim())
   if (keys.includes('')) throw new ConfigError(['API_KEYS has an empty key: separate the keys by single commas'])
   return keys
-}
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
-  console.error(error instanceof Error ? error.message : error)
-  return error instanceof ConfigError ? badUsage : 1
 }

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { Command, CommanderError } from 'commander'
+import { Command } from 'commander'
 import sharp from 'sharp'
+import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
@@ -10,8 +11,6 @@ import { createLogger } from '#shared/logger.ts'
 import { consumerSettings, createConsumer } from './app.ts'
 import { startInference } from './onnx/inference.ts'
 import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/prompt-words.ts'
-
-const badUsage = 2
 
 const settingNames = [
   ...consumerSettings,
@@ -29,15 +28,9 @@ const command = new Command('npm run consumer')
     'Makes music for the pictures that the queue announces, until SIGTERM or SIGINT; a second one ends it at once.',
   )
   .addHelpText('after', `\nSettings: ${settingNames.join(', ')}.`)
-  .allowExcessArguments(false)
-  .exitOverride()
   .action(run)
 
-try {
-  await command.parseAsync()
-} catch (error) {
-  process.exitCode = exitCodeOf(error)
-}
+await runCommandLine(command)
 
 /** What is opened here is closed here, the last first. */
 async function run(): Promise<void> {
@@ -103,10 +96,4 @@ async function loadPromptWords(file: string | undefined): Promise<PromptWords> {
     if (error instanceof PromptWordsError) throw new ConfigError(error.faults.map((fault) => `PROMPT_FILE: ${fault}`))
     throw new ConfigError([`PROMPT_FILE must name a file of JSON: ${(error as Error).message}`])
   }
-}
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
-  console.error(error instanceof Error ? error.message : error)
-  return error instanceof ConfigError ? badUsage : 1
 }

@@ -15,8 +15,6 @@ export interface DatabaseOptions {
   dir?: string | undefined
 }
 
-export type Database = Awaited<ReturnType<typeof startDatabase>>
-
 /**
  * Starts a private MariaDB server on a free loopback port, with a database `promenade` that is empty the first time.
  * It ends with this process, however that one ends. Throws MariadbMissingError, and an

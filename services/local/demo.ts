@@ -1,18 +1,17 @@
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { ConfigError } from '#shared/config.ts'
+import { Command, InvalidArgumentError } from 'commander'
+import { runCommandLine } from '#shared/command-line.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
 import { closeChildren } from './child.ts'
 import { provideMariadb } from './mariadb.ts'
-import { choosePictures, createFolder, type Picture, PictureError, saveMusic } from './picture.ts'
+import { choosePictures, createFolder, type Picture, saveMusic } from './picture.ts'
 import { type Pipeline, startPipeline } from './pipeline.ts'
 import { createProgressDisplay } from './progress-display.ts'
 import { drawSamplePictures } from './sample-pictures.ts'
 import { fetchMusic, submitPicture } from './submission.ts'
 
-const badUsage = 2
 const maxTimeoutSeconds = 24 * 60 * 60
 /** Pictures uploaded and not yet printed, at most. */
 const maxInWork = 32
@@ -25,16 +24,20 @@ interface DemoOptions {
   timeout: number
 }
 
+let stopping = false
+
 const command = new Command('npm run demo --')
   .description('Runs the whole pipeline on this machine: pictures in, one line of JSON each and a WAV out.')
   .argument('[picture...]', 'files; without any, a few are drawn for the occasion')
   .option('--out <folder>', 'write the WAVs here instead of beside the pictures')
   .option('--timeout <seconds>', 'how long each picture may take', readSeconds, 600)
-  .exitOverride()
-  .showSuggestionAfterError(false)
-  .action(demo)
+  .action((paths: string[], options: DemoOptions) =>
+    demo(paths, options).catch((error: unknown) => {
+      // When stopping, what fails is what was stopped.
+      if (!stopping) throw error
+    }),
+  )
 
-let stopping = false
 for (const [signal, status] of Object.entries(interrupted)) {
   process.on(signal, () => {
     // The same interrupt may come twice: from the terminal and from npm.
@@ -45,12 +48,7 @@ for (const [signal, status] of Object.entries(interrupted)) {
   })
 }
 
-try {
-  await command.parseAsync()
-} catch (error) {
-  // When stopping, what fails is what was stopped.
-  if (!stopping) process.exitCode = exitCodeOf(error)
-}
+await runCommandLine(command)
 
 async function demo(paths: string[], { out, timeout: timeoutSeconds }: DemoOptions): Promise<void> {
   const start = performance.now()
@@ -120,10 +118,4 @@ function readSeconds(text: string): number {
     throw new InvalidArgumentError(`It must be a number of seconds, more than 0 and at most ${maxTimeoutSeconds}.`)
   }
   return seconds
-}
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
-  say(error instanceof Error ? error.message : String(error))
-  return error instanceof PictureError || error instanceof ConfigError ? badUsage : 1
 }

@@ -1,12 +1,11 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { ConfigError } from '#shared/config.ts'
+import { Command, InvalidArgumentError } from 'commander'
+import { runCommandLine } from '#shared/command-line.ts'
 import { closeChildren } from './child.ts'
 import { provideMariadb } from './mariadb.ts'
 import { type Pipeline, startPipeline } from './pipeline.ts'
 
-const badUsage = 2
 const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
@@ -14,16 +13,9 @@ const command = new Command('npm run dev --')
   .description('Keeps the local stack, the consumer and the API up until interrupted.')
   .option('--state <folder>', 'objects, messages, the database and logs are kept here', join(localDir, 'dev'))
   .option('--port <number>', 'port of the API; 0 takes a free one', readPort, 8080)
-  .allowExcessArguments(false)
-  .showSuggestionAfterError(false)
-  .exitOverride()
   .action(dev)
 
-try {
-  await command.parseAsync()
-} catch (error) {
-  process.exitCode = exitCodeOf(error)
-}
+await runCommandLine(command)
 
 async function dev({ state: stateDir, port }: { state: string; port: number }): Promise<void> {
   const interrupted = new Promise<void>((resolve) => {
@@ -65,10 +57,4 @@ function readPort(text: string): number {
     throw new InvalidArgumentError('It must be a whole number from 0 to 65535.')
   }
   return port
-}
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : badUsage
-  say(error instanceof Error ? error.message : String(error))
-  return error instanceof ConfigError ? badUsage : 1
 }

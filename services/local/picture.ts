@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { access, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, format, join, parse } from 'node:path'
+import { UsageError } from '#shared/command-line.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import { maxBodyBytes } from './emulator.ts'
 
@@ -12,14 +13,9 @@ export interface Picture {
   wavPath: string
 }
 
-/** What the user named cannot be used; the message is for them. */
-export class PictureError extends Error {
-  override name = 'PictureError'
-}
-
 /**
  * Checks that every picture can be read and its music written, beside it or in `outDir`, which is created. The key is
- * the file's name; a name met before has a number added, in the order given. Throws PictureError.
+ * the file's name; a name met before has a number added, in the order given. Throws UsageError.
  */
 export async function choosePictures(paths: string[], outDir?: string): Promise<Picture[]> {
   for (const path of paths) await checkPicture(path)
@@ -29,7 +25,7 @@ export async function choosePictures(paths: string[], outDir?: string): Promise<
   for (const path of paths) {
     const folder = outDir ?? dirname(path)
     await access(folder, constants.W_OK).catch((cause: Error) => {
-      throw new PictureError(`${folder}: the music cannot be written there; --out names another folder`, { cause })
+      throw new UsageError(`${folder}: the music cannot be written there; --out names another folder`, { cause })
     })
     const name = numbered(basename(path)).find((candidate) => !taken.has(candidate))!
     taken.add(name)
@@ -60,14 +56,14 @@ export async function saveMusic(wavPath: string, wav: Uint8Array): Promise<strin
 async function checkPicture(path: string): Promise<void> {
   try {
     const found = await stat(path)
-    if (!found.isFile()) throw new PictureError(`${path}: not a file`)
+    if (!found.isFile()) throw new UsageError(`${path}: not a file`)
     if (found.size > maxBodyBytes) {
-      throw new PictureError(`${path}: ${found.size} bytes; the local object store takes ${maxBodyBytes} at most`)
+      throw new UsageError(`${path}: ${found.size} bytes; the local object store takes ${maxBodyBytes} at most`)
     }
     await access(path, constants.R_OK)
   } catch (error) {
-    if (error instanceof PictureError) throw error
-    throw new PictureError(`${path}: ${reasons[(error as NodeJS.ErrnoException).code ?? ''] ?? error}`)
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`${path}: ${reasons[(error as NodeJS.ErrnoException).code ?? ''] ?? error}`)
   }
 }
 
@@ -78,10 +74,10 @@ const reasons: Record<string, string> = {
   ENAMETOOLONG: 'no such file, the name is too long',
 }
 
-/** Throws PictureError. */
+/** Throws UsageError. */
 export async function createFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
-    throw new PictureError(`${path}: the folder cannot be created (${cause.code})`, { cause })
+    throw new UsageError(`${path}: the folder cannot be created (${cause.code})`, { cause })
   })
 }
 

@@ -4,8 +4,6 @@ import type { Result } from '#shared/contract/result.ts'
 /** A line of plain output at every stage, and at every so many percent within one. */
 const percentStep = 25
 
-export type ProgressDisplay = ReturnType<typeof createProgressDisplay>
-
 /** Shows where each picture stands: bars on a terminal, lines elsewhere. */
 export function createProgressDisplay(stream: NodeJS.WriteStream) {
   return stream.isTTY ? createBars(stream) : createLines(stream)

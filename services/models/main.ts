@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path'
-import { Argument, Command, CommanderError } from 'commander'
+import { Argument, Command } from 'commander'
+import { runCommandLine } from '#shared/command-line.ts'
 import { buildModel, isBuilt } from './build-model.ts'
 import { modelFaults } from './built-model.ts'
 import { catalogue, type ModelName, modelNames } from './catalogue.ts'
-import { CheckpointError } from './checkpoint-error.ts'
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -11,8 +11,6 @@ const program = new Command('npm run models --')
   .description('Builds models from checkpoints in the layout of Hugging Face into ONNX graphs.')
   .option('--dir <folder>', 'folder of the built models', process.env.MODEL_DIR || '.local/models')
   .configureHelp({ showGlobalOptions: true })
-  .exitOverride()
-  .showHelpAfterError('(--help shows the usage)')
 
 const modelDir = () => resolve(program.opts<{ dir: string }>().dir)
 const names = () => new Argument('<name...>', 'model').choices(modelNames)
@@ -65,16 +63,4 @@ function origin({ repository, revision, generated }: { repository: string; revis
   return generated ? `random weights, ${revision}` : `${repository} at ${revision}`
 }
 
-try {
-  await program.parseAsync()
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Commander has printed it, and exits with 0 where help was asked for.
-    process.exitCode = error.exitCode ? 2 : 0
-  } else if (error instanceof CheckpointError || (error as NodeJS.ErrnoException).syscall) {
-    console.error((error as Error).message)
-    process.exitCode = 1
-  } else {
-    throw error
-  }
-}
+await runCommandLine(program)

@@ -1,13 +1,12 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
+import { runCommandLine } from '#shared/command-line.ts'
 import { benchPipeline } from './pipeline.ts'
 
-const badUsage = 2
 const ms = (value: number) => `${value.toFixed(0)} ms`
 const perSecond = (value: number) => `${value.toFixed(0)} messages/s`
 
 const command = new Command('npm run bench --')
   .description('Measures Promenade on this machine.')
-  .exitOverride()
   .configureHelp({ showGlobalOptions: true })
 
 command
@@ -27,12 +26,7 @@ command
     console.log(`  ratio              ${ratio.toFixed(2)}`)
   })
 
-try {
-  await command.parseAsync()
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error
-  process.exitCode = error.exitCode === 0 ? 0 : badUsage
-}
+await runCommandLine(command)
 
 function readCount(text: string): number {
   const count = Number(text)

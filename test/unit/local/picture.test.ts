@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { choosePictures, PictureError, saveMusic } from '../../../services/local/picture.ts'
+import { UsageError } from '#shared/command-line.ts'
+import { choosePictures, saveMusic } from '../../../services/local/picture.ts'
 
 async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'promenade-test-'))
@@ -44,7 +45,7 @@ test('what cannot be used is named in one line', async () => {
     await writeFile(file, 'x')
     const refused = async (paths: string[], out: string | undefined, message: RegExp) =>
       assert.rejects(choosePictures(paths, out), (error: Error) => {
-        assert.ok(error instanceof PictureError)
+        assert.ok(error instanceof UsageError)
         assert.match(error.message, message)
         assert.doesNotMatch(error.message, /\n/)
         return true

@@ -1,0 +1,29 @@
+import { type Command, CommanderError } from 'commander'
+import { ConfigError } from './config.ts'
+
+/** What the user asked for cannot be done as asked; the message is one line for them. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+/**
+ * Runs a command line to the exit status of the process: 2 for bad usage or settings, 1 for any other failure, else what
+ * the action has set. What went wrong is on standard error, without a stack trace.
+ */
+export async function runCommandLine(program: Command): Promise<void> {
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().allowExcessArguments(false).showSuggestionAfterError(false)
+  }
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    process.exitCode = statusOf(error)
+  }
+}
+
+function statusOf(error: unknown): number {
+  // Commander has printed its own, and ends with 0 where help was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  console.error(error instanceof Error ? error.message : error)
+  return error instanceof ConfigError || error instanceof UsageError ? 2 : 1
+}
