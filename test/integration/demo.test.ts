@@ -31,15 +31,15 @@ async function picture(name: string, background: string): Promise<string> {
 }
 
 /** As a user types it, but with TMPDIR in the test's folder, where nothing may stay. */
-function startDemo(...args: string[]) {
+function startDemo(args: string[], settings: Record<string, string> = {}) {
   return spawn(process.execPath, ['services/local/bootstrap.js', 'services/local/demo.ts', ...args], {
-    env: { ...process.env, TMPDIR: folder, DATABASE_URL: '' },
+    env: { ...process.env, TMPDIR: folder, DATABASE_URL: '', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }
 
 async function demo(...args: string[]) {
-  const child = startDemo(...args)
+  const child = startDemo(args)
   const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   const lines = out
     .split('\n')
@@ -133,7 +133,7 @@ test('a mistake of the user is one line on standard error and exit status 2', as
 })
 
 test('--help explains itself and exits 0', async () => {
-  const child = startDemo('--help')
+  const child = startDemo(['--help'])
   const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   assert.match(out, /--out <folder>/)
   assert.deepEqual({ errors, status }, { errors: '', status: 0 })
@@ -144,7 +144,9 @@ for (const [signal, status] of [
   ['SIGKILL', null],
 ] as const) {
   test(`${signal} in the middle leaves nothing running and no folder`, async () => {
-    const child = startDemo(await picture(`${signal}.png`, '#808080'))
+    // Far more work than is done until the signal comes.
+    const pictures = Array<string>(16).fill(await picture(`${signal}.png`, '#808080'))
+    const child = startDemo(pictures, { MUSIC_SECONDS: '30' })
     let errors = ''
     for await (const [chunk] of on(child.stderr, 'data', { close: ['end'] })) {
       errors += chunk
