@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
+import { provideMariadb } from '../../services/local/mariadb.ts'
 import { benchPipeline } from './pipeline.ts'
 
 const ms = (value: number) => `${value.toFixed(0)} ms`
@@ -15,6 +16,7 @@ command
   .option('--pictures <number>', 'pictures for each of the measurements', readCount, 100)
   .option('--json', 'print one JSON object')
   .action(async ({ pictures, json }: { pictures: number; json?: boolean }) => {
+    await provideMariadb((line) => console.error(line))
     const figures = await benchPipeline({ pictures })
     if (json) return console.log(JSON.stringify(figures))
     const { put_to_result_ms: latency, ratio } = figures
