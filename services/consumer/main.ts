@@ -19,6 +19,8 @@ const settingNames = [
   'MUSIC_MODEL',
   'CLASSIFIER_MODEL',
   'EXECUTION_PROVIDERS',
+  'BATCH_WAIT_MS',
+  'MAX_GENERATION_SECONDS',
   'PROMPT_FILE',
   'LOG_LEVEL',
 ] as const
@@ -56,6 +58,9 @@ async function run(): Promise<void> {
         musicModel: config.MUSIC_MODEL,
         classifierModel: config.CLASSIFIER_MODEL,
         executionProviders: config.EXECUTION_PROVIDERS.split(','),
+        batchSize: config.BATCH_SIZE,
+        batchWaitMs: config.BATCH_WAIT_MS,
+        maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
         logger,
       }),
       stopped,

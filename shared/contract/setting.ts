@@ -29,7 +29,24 @@ export const settings = {
   PROMPT_FILE: Type.Optional(
     Type.String({ description: 'Replaces services/consumer/pipeline/prompt.json, the words of the music prompts' }),
   ),
-  BATCH_SIZE: Type.Integer({ default: 4, minimum: 1, maximum: 64, description: 'Pictures in work at once' }),
+  BATCH_SIZE: Type.Integer({
+    default: 4,
+    minimum: 1,
+    maximum: 64,
+    description: 'Pictures in work at once, and clips in one generation at most',
+  }),
+  BATCH_WAIT_MS: Type.Integer({
+    default: 100,
+    minimum: 0,
+    maximum: 10_000,
+    description: 'How long a clip waits for others to join its generation',
+  }),
+  MAX_GENERATION_SECONDS: Type.Integer({
+    default: 600,
+    minimum: 1,
+    maximum: 36_000,
+    description: 'A generation that takes longer fails, to be tried again',
+  }),
   MAX_IMAGE_BYTES: Type.Integer({ default: 20 * 2 ** 20, minimum: 1, maximum: 2 ** 30 }),
   MAX_IMAGE_PIXELS: Type.Integer({ default: 100_000_000, minimum: 1, maximum: 2 ** 30 }),
   LEASE_SECONDS: Type.Integer({

@@ -19,6 +19,9 @@ before(async () => {
     musicModel: 'tiny-random-musicgen',
     classifierModel: 'tiny-random-clip',
     executionProviders: ['cpu'],
+    batchSize: 4,
+    batchWaitMs: 50,
+    maxGenerationSeconds: 60,
     logger: silent,
   }
 })
@@ -66,6 +69,43 @@ test('a prompt may be empty, enormous or in any script, and a clip as short as o
       const [track] = await compose({ prompt, seed: 1, seconds: 0.02 }, forever)
       assert.equal(track!.length, 640)
     }
+  })
+})
+
+test('clips of a batch are the same as alone, whatever their lengths and prompts', async () => {
+  await withInference({}, async ({ compose }) => {
+    const clips = [
+      { prompt: 'largo', seed: 1, seconds: 10 },
+      { prompt: 'a fast and cheerful polka for two accordions and a tuba', seed: 2, seconds: 0.02 },
+      { prompt: 'organ', seed: 3, seconds: 3.3 },
+    ]
+    const order: number[] = []
+    const together = await Promise.all(
+      clips.map((each) => compose(each, forever).then((pcm) => [pcm, order.push(each.seed)] as const)),
+    )
+    assert.deepEqual(order, [2, 3, 1])
+    for (const [index, each] of clips.entries()) assert.deepEqual(together[index]![0], await compose(each, forever))
+  })
+})
+
+test('one clip of a batch is given up without the others', async () => {
+  await withInference({}, async ({ compose }) => {
+    const controller = new AbortController()
+    const given = compose({ ...clip, seed: 1 }, { signal: controller.signal, onProgress: () => controller.abort() })
+    const kept = compose({ ...clip, seed: 2 }, forever)
+    await assert.rejects(given, { name: 'AbortError' })
+    assert.deepEqual(await kept, await compose({ ...clip, seed: 2 }, forever))
+  })
+})
+
+test('a generation that takes too long, or a clip of an impossible length, fails and leaves the next alone', async () => {
+  await withInference({ maxGenerationSeconds: 0.001 }, async ({ compose }) => {
+    await assert.rejects(compose(clip, forever), { message: 'the generation took more than 0.001 s' })
+    await assert.rejects(compose(clip, forever), RetryableFailure)
+  })
+  await withInference({}, async ({ compose }) => {
+    await assert.rejects(compose({ ...clip, seconds: 31 }, forever), { message: 'a clip lasts 0.02 to 30 s; found 31' })
+    await compose({ ...clip, seconds: 1 }, forever)
   })
 })
 

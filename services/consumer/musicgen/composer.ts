@@ -7,9 +7,19 @@ import type { TextTokenizer } from './text-tokenizer.ts'
 
 export interface Clip {
   prompt: string
-  /** 0 to 2^32 - 1. Same prompt, seed and seconds: same music, whatever else is in the batch. */
+  /** 0 to 2^32 - 1. Same prompt, seed and seconds: same music. */
   seed: number
   seconds: number
+}
+
+/** A clip in a batch: heard of, and given up, independently of the others. */
+export interface Commission {
+  clip: Clip
+  /** Aborted when the clip is not wanted any more. */
+  signal: AbortSignal
+  /** How much of the clip is sampled, 0 to 1, after every chunk. */
+  onProgress(fraction: number): void
+  onFinished(pcm: Pcm): void
 }
 
 /** One track per channel, each of the clip's samples, about -1 to 1. */
@@ -28,57 +38,61 @@ export function createComposer(dependencies: {
   const { codebooks, codebookSize, delays, frameRate, channels } = manifest
 
   /**
-   * Composes the clips in one loop. `onProgress` hears, after every chunk, how much of the longest clip is sampled
-   * (0 to 1). Throws `signal.reason` before the next chunk when `signal` is aborted.
+   * Composes the clips of a batch in one loop. A clip is finished as soon as its last column is sampled, before longer
+   * ones; one that is aborted takes no more work once the others are finished. Throws `signal.reason` before the next chunk when
+   * `signal` is aborted, and RangeError when a clip's length is not 0.02 to 30 s.
    */
-  async function compose(
-    clips: readonly Clip[],
-    { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void },
-  ): Promise<Pcm[]> {
+  async function compose(commissions: readonly Commission[], { signal }: { signal: AbortSignal }): Promise<void> {
+    const clips = commissions.map(({ clip }) => clip)
     const frames = clips.map(({ seconds }) => frameCount(seconds, frameRate))
-    const columns = await sample(clips, frames, { signal, onProgress })
-    const tracks: Pcm[] = []
-    for (const [clip, count] of frames.entries()) {
+    const steps = frames.map((count) => stepCount(count, delays))
+    const batch = clips.length
+    const columns = new BigInt64Array(Math.max(...steps) * batch * codebooks)
+    const next = await startLoop(clips, frames)
+    const unfinished = new Set(commissions.keys())
+    for (let sampled = 0; unfinished.size > 0; ) {
       signal.throwIfAborted()
-      tracks.push(await decodeAudio(undoDelay(columns, { clip, batch: clips.length, delays, frames: count }), count))
+      const chunk = await next(Math.min(stepsPerChunk, Math.max(...steps) - sampled))
+      columns.set(chunk, sampled * batch * codebooks)
+      sampled += chunk.length / batch / codebooks
+      for (const index of unfinished) {
+        const { signal: unwanted, onProgress, onFinished } = commissions[index]!
+        if (!unwanted.aborted) onProgress(Math.min(1, sampled / steps[index]!))
+        if (!unwanted.aborted && sampled < steps[index]!) continue
+        unfinished.delete(index)
+        if (unwanted.aborted) continue
+        const count = frames[index]!
+        onFinished(await decodeAudio(undoDelay(columns, { clip: index, batch, delays, frames: count }), count))
+      }
     }
-    return tracks
   }
 
-  /** @returns the sampled columns [steps, batch, codebooks] */
-  async function sample(
-    clips: readonly Clip[],
-    frames: readonly number[],
-    { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void },
-  ): Promise<BigInt64Array> {
+  /** Each call of what it returns samples so many columns more: [steps, batch, codebooks]. */
+  async function startLoop(clips: readonly Clip[], frames: readonly number[]) {
     const batch = clips.length
-    const steps = stepCount(Math.max(...frames), delays)
-    const columns = new BigInt64Array(steps * batch * codebooks)
     const text = await encodeText(clips.map(({ prompt }) => prompt))
     const draws = clips.map(({ seed }) => createUniform(seed))
     let cache = emptyCache(batch)
     let codes = new BigInt64Array(batch * codebooks).fill(BigInt(codebookSize))
-    for (let position = 0; position < steps; position += stepsPerChunk) {
-      signal.throwIfAborted()
-      const count = Math.min(stepsPerChunk, steps - position)
+    let position = 0
+    return async (steps: number): Promise<BigInt64Array> => {
       const chunk = await graphs.decoder.run({
         ...text,
         ...cache,
         ...sampling(frames),
         [musicDecoder.codes]: int64(codes, [batch, codebooks]),
         [musicDecoder.position]: int64([position], []),
-        [musicDecoder.uniforms]: float32(uniforms(draws, count), [count, batch, codebooks]),
+        [musicDecoder.uniforms]: float32(uniforms(draws, steps), [steps, batch, codebooks]),
       })
-      const sampled = output(chunk, musicDecoder.columns, 'int64').data
-      columns.set(sampled, position * batch * codebooks)
-      codes = sampled.slice(-batch * codebooks)
+      const columns = output(chunk, musicDecoder.columns, 'int64').data
+      codes = columns.slice(-batch * codebooks)
       cache = {
         [musicDecoder.pastKeys]: output(chunk, musicDecoder.presentKeys, 'float32'),
         [musicDecoder.pastValues]: output(chunk, musicDecoder.presentValues, 'float32'),
       }
-      onProgress((position + count) / steps)
+      position += steps
+      return columns
     }
-    return columns
   }
 
   /** Prompts of unequal length are padded to the longest and masked. */

@@ -7,8 +7,15 @@ export function stepCount(frames: number, delays: readonly number[]): number {
   return frames + Math.max(...delays)
 }
 
-/** Frames of a clip of this many seconds, at least one. */
+const minSeconds = 0.02
+/** MusicGen was trained on clips of 30 s; past that it loses itself. */
+const maxSeconds = 30
+
+/** Frames of a clip of this many seconds, at least one. Throws RangeError outside of 0.02 to 30 s. */
 export function frameCount(seconds: number, frameRate: number): number {
+  if (!(seconds >= minSeconds && seconds <= maxSeconds)) {
+    throw new RangeError(`a clip lasts ${minSeconds} to ${maxSeconds} s; found ${seconds}`)
+  }
   return Math.max(1, Math.round(seconds * frameRate))
 }
 

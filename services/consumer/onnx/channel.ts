@@ -1,8 +1,9 @@
 import type { Classification } from '../classifier/classifier.ts'
+import type { BatchOptions } from '../musicgen/batcher.ts'
 import type { Clip, Pcm } from '../musicgen/composer.ts'
 
 /** What the inference process is told on its command line, as JSON. */
-export interface InferenceOptions {
+export interface InferenceOptions extends BatchOptions {
   modelDir: string
   musicModel: string
   classifierModel: string

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { audioDecoder, imageClassifier, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { ClassifierManifest, MusicManifest, tokenizerFile } from '#shared/model/manifest.ts'
 import { createClassifier } from '../classifier/classifier.ts'
+import { type BatchOptions, createBatcher } from '../musicgen/batcher.ts'
 import { createComposer } from '../musicgen/composer.ts'
 import { createTextTokenizer } from '../musicgen/text-tokenizer.ts'
 import type { InferenceOptions, Request, Response } from './channel.ts'
@@ -19,7 +20,8 @@ process.on('disconnect', () => process.exit(0))
 try {
   const options: InferenceOptions = JSON.parse(process.argv[2]!)
   const executionProviders = availableProviders(options.executionProviders)
-  serve(await loadComposer(options, executionProviders), await loadClassifier(options, executionProviders))
+  const composer = await loadComposer(options, executionProviders)
+  serve(composer, await loadClassifier(options, executionProviders), options)
   send({ type: 'ready', executionProviders })
 } catch (error) {
   send({ type: 'fatal', message: (error as Error).message })
@@ -48,37 +50,44 @@ async function loadClassifier({ modelDir, classifierModel }: InferenceOptions, e
   return createClassifier({ manifest, graph })
 }
 
-/** Classifications are answered as they come, between the chunks of a composition; compositions one after another. */
-function serve(composer: ReturnType<typeof createComposer>, classifier: ReturnType<typeof createClassifier>): void {
+/** Classifications are answered as they come, between the chunks of a composition. */
+function serve(
+  composer: ReturnType<typeof createComposer>,
+  classifier: ReturnType<typeof createClassifier>,
+  batching: BatchOptions,
+): void {
   const cancels = new Map<number, AbortController>()
-  let composing = Promise.resolve()
+  const batcher = createBatcher({ compose: composer.compose, ...batching })
 
-  async function answer(id: number, work: (signal: AbortSignal) => Promise<(Response & { type: 'answer' })['value']>) {
-    const { signal } = cancels.get(id)!
-    try {
-      signal.throwIfAborted()
-      send({ type: 'answer', id, value: await work(signal) })
-    } catch (error) {
-      if (!signal.aborted) send({ type: 'failure', id, message: (error as Error).message })
-    } finally {
-      cancels.delete(id)
-    }
+  function answer(id: number, value: (Response & { type: 'answer' })['value']): void {
+    if (cancels.delete(id)) send({ type: 'answer', id, value })
+  }
+  function fail(id: number, error: Error): void {
+    if (cancels.delete(id)) send({ type: 'failure', id, message: error.message })
   }
 
   process.on('message', (request: Request) => {
-    const { type, id } = request
-    if (type === 'cancel') {
+    const { id } = request
+    if (request.type === 'cancel') {
       cancels.get(id)?.abort()
+      cancels.delete(id)
       return
     }
-    cancels.set(id, new AbortController())
-    if (type === 'classify') {
-      void answer(id, () => classifier.classify(request.pixels))
-    } else {
-      const onProgress = (fraction: number) => send({ type: 'progress', id, fraction })
-      composing = composing.then(() =>
-        answer(id, async (signal) => (await composer.compose([request.clip], { signal, onProgress }))[0]!),
+    const cancel = new AbortController()
+    cancels.set(id, cancel)
+    if (request.type === 'classify') {
+      classifier.classify(request.pixels).then(
+        (classification) => answer(id, classification),
+        (error: Error) => fail(id, error),
       )
+    } else {
+      batcher.add({
+        clip: request.clip,
+        signal: cancel.signal,
+        onProgress: (fraction) => send({ type: 'progress', id, fraction }),
+        onFinished: (pcm) => answer(id, pcm),
+        onFailed: (error) => fail(id, error),
+      })
     }
   })
 }

@@ -7,8 +7,13 @@ test('ten seconds at 50 Hz are 500 frames and, with four codebooks, 503 steps', 
   assert.equal(stepCount(500, [0, 1, 2, 3]), 503)
 })
 
-test('the shortest clip has one frame', () => {
-  assert.equal(frameCount(0.001, 50), 1)
+test('the shortest clip has one frame, and lengths outside of 0.02 to 30 s are refused', () => {
+  assert.equal(frameCount(0.02, 50), 1)
+  assert.equal(frameCount(0.02, 1), 1)
+  assert.equal(frameCount(30, 50), 1500)
+  for (const seconds of [0, 0.019, 30.01, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    assert.throws(() => frameCount(seconds, 50), { message: `a clip lasts 0.02 to 30 s; found ${seconds}` })
+  }
 })
 
 for (const { name, delays } of [
