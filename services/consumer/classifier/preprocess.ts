@@ -35,11 +35,10 @@ export async function preprocess(
 
 async function decode(picture: Buffer, image: ImageSpec, limitInputPixels: number): Promise<Raster> {
   const decoder = sharp(picture, { limitInputPixels, autoOrient: true }).timeout({ seconds: timeoutSeconds })
-  const { width, height } = (await decoder.metadata()).autoOrient
-  const reduction = Math.floor(Math.min(width, height) / (oversampling * image.resize))
-  if (reduction > 1) {
-    decoder.resize(Math.round(width / reduction), Math.round(height / reduction), { fit: 'fill' })
-  }
+  const size = (await decoder.metadata()).autoOrient
+  const target = resizedTo(size, image)
+  const [width, height] = [reduced(size.width, target.width), reduced(size.height, target.height)]
+  if (width < size.width || height < size.height) decoder.resize(width, height, { fit: 'fill' })
   const { data, info } = await decoder
     .flatten({ background: 'white' })
     .toColourspace('srgb')
@@ -48,8 +47,17 @@ async function decode(picture: Buffer, image: ImageSpec, limitInputPixels: numbe
   return { data, width: info.width, height: info.height }
 }
 
+/** By a whole factor, to at least `oversampling` times the target. */
+function reduced(size: number, target: number): number {
+  const factor = Math.floor(size / (oversampling * target))
+  return factor > 1 ? Math.round(size / factor) : size
+}
+
 /** Where the checkpoint's processor would resize to: the shorter side to `resize`, the longer one rounded down. */
-function resizedTo({ width, height }: Raster, { resize, keepAspect }: ImageSpec): { width: number; height: number } {
+function resizedTo(
+  { width, height }: Pick<Raster, 'width' | 'height'>,
+  { resize, keepAspect }: ImageSpec,
+): { width: number; height: number } {
   if (!keepAspect) return { width: resize, height: resize }
   const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height))
   return width < height ? { width: resize, height: longer } : { width: longer, height: resize }

@@ -40,7 +40,15 @@ export function resample(
   const down = taps(source.height, target.height, target.rows, target.kernel)
   const shrunk = source.height - target.height
   const downFirst = shrunk > 0 && shrunk > 2 * (source.width - target.width)
-  return downFirst ? resizeRows(resizeColumns(source, down), across) : resizeColumns(resizeRows(source, across), down)
+  if (downFirst) return resizeRows(resizeColumns(source, down), across)
+  // Only the rows that the second pass reads: of a very tall picture, a small part.
+  const { first } = down[0]!
+  const last = down.at(-1)!
+  const stride = source.width * 3
+  const data = source.data.subarray(first * stride, (last.first + last.weights.length) * stride)
+  const read = { width: source.width, height: data.length / stride, data }
+  const shifted = down.map((tap) => ({ ...tap, first: tap.first - first }))
+  return resizeColumns(resizeRows(read, across), shifted)
 }
 
 /** Changes the width of every row. */

@@ -186,4 +186,40 @@ describe('resample', () => {
       assert.deepEqual(Buffer.from(data), Buffer.from(bytes, 'base64'))
     })
   }
+
+  it('of a part is that part of the whole', () => {
+    for (const [width, height] of [
+      [9, 500],
+      [500, 9],
+    ] as const) {
+      const target = { width: 16 * width, height: 16 * height, kernel: 'bicubic' as const }
+      const [columns, rows] = [
+        { offset: 4 * width, length: 8 },
+        { offset: 4 * height, length: 8 },
+      ]
+      const part = resample(raster(width, height), { ...target, columns, rows })
+      const whole = resample(raster(width, height), {
+        ...target,
+        columns: { offset: 0, length: target.width },
+        rows: { offset: 0, length: target.height },
+      })
+      const cut = Array.from({ length: 8 }, (_, y) => {
+        const start = ((rows.offset + y) * target.width + columns.offset) * 3
+        return [...whole.data.subarray(start, start + 8 * 3)]
+      })
+      assert.deepEqual([...part.data], cut.flat())
+    }
+  })
+
+  it('reads no more of a very tall picture than it needs', () => {
+    const [width, height] = [1, 20_000_000]
+    const data = new Uint8Array(width * height * 3).fill(7)
+    const window = { offset: 10, length: 8 }
+    // All of it, at 64 times its width, would take gigabytes and minutes.
+    const { data: part } = resample(
+      { width, height, data },
+      { width: 64, height: 64 * height, columns: window, rows: { offset: 32 * height, length: 8 }, kernel: 'bicubic' },
+    )
+    assert.deepEqual([...new Set(part)], [7])
+  })
 })
