@@ -6,8 +6,8 @@ import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/jobs.ts'
 import { RetryableFailure } from '#shared/failure.ts'
-import { type AppOptions, createApp } from '../../../../services/api/app.ts'
-import { analysisOf, bucket, uploadOf } from '../../../job.ts'
+import { type AppOptions, createApp } from '../../../services/api/app.ts'
+import { analysisOf, bucket, uploadOf } from '../../job.ts'
 
 const key = 'uploads/a.jpg'
 const address = `/v1/results/${key}`

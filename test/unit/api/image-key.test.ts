@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PermanentFailure } from '#shared/failure.ts'
-import { readImageKey } from '../../../../services/api/image-key.ts'
+import { readImageKey } from '../../../services/api/image-key.ts'
 
 const path = '/v1/results/'
 
