@@ -24,6 +24,8 @@ export async function runCommandLine(program: Command): Promise<void> {
 function statusOf(error: unknown): number {
   // Commander has printed its own, and ends with 0 where help was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  console.error(error instanceof Error ? error.message : error)
+  // A mistake of ours, and not of the user's or of the world, says where it is.
+  const isBug = error instanceof TypeError || error instanceof ReferenceError
+  console.error(error instanceof Error && !isBug ? error.message : error)
   return error instanceof ConfigError || error instanceof UsageError ? 2 : 1
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import sharp from 'sharp'
 import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
+import { settings } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobs } from '#shared/db/jobs.ts'
@@ -48,37 +49,40 @@ async function run(): Promise<void> {
   // Every picture is another; libvips would remember the last ones for nothing.
   sharp.cache(false)
 
-  const stopped = once(stopping, 'abort')
-
   const database = openDatabase(address)
   try {
-    const inference = await Promise.race([
-      startInference({
-        modelDir: config.MODEL_DIR,
-        musicModel: config.MUSIC_MODEL,
-        classifierModel: config.CLASSIFIER_MODEL,
-        executionProviders: config.EXECUTION_PROVIDERS.split(','),
-        batchSize: config.BATCH_SIZE,
-        batchWaitMs: config.BATCH_WAIT_MS,
-        maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
-        logger,
-      }),
-      stopped,
-    ])
-    // Cut off while models were loading, which cannot be stopped; nothing was begun.
-    if (Array.isArray(inference)) process.exit(0)
+    const inference = await startInference({
+      modelDir: config.MODEL_DIR,
+      musicModel: config.MUSIC_MODEL,
+      classifierModel: config.CLASSIFIER_MODEL,
+      executionProviders: config.EXECUTION_PROVIDERS.split(','),
+      batchSize: config.BATCH_SIZE,
+      batchWaitMs: config.BATCH_WAIT_MS,
+      maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
+      logger,
+      env: withoutSettings(process.env),
+      signal: stopping,
+    })
     try {
       const consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, logger })
       consumer.start()
-      await stopped
+      if (!stopping.aborted) await once(stopping, 'abort')
       logger.info('stopping')
       await consumer.stop()
     } finally {
       await inference.close()
     }
+  } catch (error) {
+    // Cut off while the models were loading: nothing was begun.
+    if (error !== stopping.reason) throw error
   } finally {
     await database.close()
   }
+}
+
+/** What the inference process inherits: no setting of ours and no credentials. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !(name in settings) && !name.startsWith('AWS_')))
 }
 
 /** Aborted by the first signal. A second one, or the end of the grace period, ends the process at once. */

@@ -42,10 +42,10 @@ export const settings = {
     description: 'How long a clip waits for others to join its generation',
   }),
   MAX_GENERATION_SECONDS: Type.Integer({
-    default: 600,
+    default: 300,
     minimum: 1,
     maximum: 36_000,
-    description: 'A generation that takes longer fails, to be tried again',
+    description: 'A generation that takes longer, or a process silent for so long, is given up and tried again',
   }),
   MAX_IMAGE_BYTES: Type.Integer({ default: 20 * 2 ** 20, minimum: 1, maximum: 2 ** 30 }),
   MAX_IMAGE_PIXELS: Type.Integer({ default: 100_000_000, minimum: 1, maximum: 2 ** 30 }),

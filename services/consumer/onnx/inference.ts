@@ -24,19 +24,19 @@ export type Inference = Awaited<ReturnType<typeof startInference>>
 
 /** How long loading the models may take. */
 const loadSeconds = 600
-/** How long the process may say nothing while it owes an answer; every chunk of a composition is a sign of life. */
-const silenceSeconds = 120
 const maxRestartDelaySeconds = 30
 
+const entry = fileURLToPath(new URL('./inference-process.ts', import.meta.url))
+
 /**
- * Starts the inference process and keeps one alive: a process that dies or falls silent is replaced, and what it owed
- * fails as retryable. Resolves when the models are loaded; rejects when they cannot be.
+ * Starts the inference process and keeps one alive: a process that dies, or owes an answer and says nothing for
+ * `maxGenerationSeconds`, is replaced, and what it owed fails as retryable. Resolves when the models are loaded; rejects
+ * when they cannot be, or with `signal.reason` when aborted before.
  */
 export async function startInference(
-  options: InferenceOptions & { logger: Logger; processPath?: string; silenceSeconds?: number },
+  options: InferenceOptions & { logger: Logger; env: NodeJS.ProcessEnv; signal: AbortSignal },
 ) {
-  const { logger, processPath, silenceSeconds: silence = silenceSeconds, ...inferenceOptions } = options
-  const entry = processPath ?? fileURLToPath(new URL('./inference-process.ts', import.meta.url))
+  const { logger, env, signal: stop, ...inferenceOptions } = options
   const { modelDir, musicModel, classifierModel } = inferenceOptions
   const musicManifest = await readModel(modelDir, musicModel, MusicManifest)
   const classifierManifest = await readModel(modelDir, classifierModel, ClassifierManifest)
@@ -44,22 +44,30 @@ export async function startInference(
   const pending = new Map<number, Pending>()
   let child: ChildProcess
   let ready: Promise<void>
+  let loaded = false
   let closed = false
   let lastId = 0
   let failedStarts = 0
   let restart: NodeJS.Timeout | undefined
   let watchdog: NodeJS.Timeout | undefined
 
+  stop.throwIfAborted()
   start()
+  const stopped = Promise.withResolvers<never>()
+  const onStop = () => stopped.reject(stop.reason)
+  stop.addEventListener('abort', onStop, { once: true })
   try {
-    await ready!
+    await Promise.race([ready!, stopped.promise])
   } catch (error) {
     await close()
     throw error
+  } finally {
+    stop.removeEventListener('abort', onStop)
   }
+  loaded = true
 
   function start(): void {
-    const started = fork(entry, [JSON.stringify(inferenceOptions)], { serialization: 'advanced' })
+    const started = fork(entry, [JSON.stringify(inferenceOptions)], { serialization: 'advanced', env })
     child = started
     let fatal: string | undefined
     ready = new Promise((resolve, reject) => {
@@ -96,7 +104,7 @@ export async function startInference(
     clearTimeout(watchdog)
     for (const { reject } of pending.values()) reject(new RetryableFailure('GENERATION_FAILED', reason))
     pending.clear()
-    if (closed) return
+    if (closed || !loaded) return
     ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; another is being started`))
     ready.catch(() => {})
     const delaySeconds = Math.min(2 ** failedStarts++, maxRestartDelaySeconds)
@@ -119,10 +127,11 @@ export async function startInference(
   function watch(): void {
     clearTimeout(watchdog)
     if (pending.size === 0) return
+    const seconds = inferenceOptions.maxGenerationSeconds
     watchdog = setTimeout(() => {
-      logger.error({ pid: child.pid, silenceSeconds: silence }, 'inference process silent, killing it')
+      logger.error({ pid: child.pid, silence_seconds: seconds }, 'inference process silent, killing it')
       child.kill('SIGKILL')
-    }, silence * 1000)
+    }, seconds * 1000)
   }
 
   /** Rejects with `signal.reason` at once when aborted; the process then drops the work at its next chunk. */
@@ -144,7 +153,10 @@ export async function startInference(
       return await Promise.race([answered, aborted.promise])
     } finally {
       signal.removeEventListener('abort', abort)
-      if (pending.delete(id) && child.connected) child.send({ type: 'cancel', id } satisfies Request)
+      if (pending.delete(id)) {
+        if (child.connected) child.send({ type: 'cancel', id } satisfies Request)
+        if (pending.size === 0) clearTimeout(watchdog)
+      }
     }
   }
 

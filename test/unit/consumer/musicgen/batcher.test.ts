@@ -65,3 +65,17 @@ test('a generation that fails fails the clips that are not finished, and the nex
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(events, ['finished 1', 'failed 2: no more memory', 'finished 3'])
 })
+
+test('a generation that takes too long fails its clips', async () => {
+  const failed = Promise.withResolvers<Error>()
+  const batcher = createBatcher({
+    ...options,
+    maxGenerationSeconds: 0.01,
+    compose: async (_, { signal }) => {
+      while (!signal.aborted) await sleep(1)
+      throw signal.reason
+    },
+  })
+  batcher.add({ ...commission(1, []), onFailed: failed.resolve })
+  assert.equal((await failed.promise).message, 'the generation took more than 0.01 s')
+})
