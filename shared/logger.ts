@@ -35,10 +35,13 @@ export function imageLogger(logger: Logger, image: { key: string; messageId: str
   return logger.child({ image_key: image.key, message_id: image.messageId })
 }
 
-/** Replaces secrets inside a line of JSON, wherever they stand: in a field, a message, a stack or a URL. */
+/**
+ * Replaces secrets inside a line of JSON, wherever they stand: in a field, a message, a stack or a URL. Repetitions are
+ * bounded, since anyone may have written the line: its time grows no faster than its length.
+ */
 export function redact(line: string): string {
   return line
-    .replace(/:\/\/[^\s/"]*:[^\s/"]*@/g, '://***@')
+    .replace(/:\/\/[^\s/":@]{0,200}:[^\s/"]{0,300}@/g, '://***@')
     .replace(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"\\]+/gi, '$1***')
     .replace(/(\bBearer )[\w.~+/=-]+/gi, '$1***')
     .replace(/("(?:authorization|password|secret\w*|api_?keys?|token)":)"(?:[^"\\]|\\.)*"/gi, '$1"***"')
