@@ -1,33 +1,69 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { builderDigest } from './builder-digest.ts'
 import { readManifest, sizeFaults } from './built-model.ts'
-import { catalogue, type ModelName } from './catalogue.ts'
+import { type Entry, isGenerated, type Source } from './catalogue.ts'
+import { CheckpointError } from './checkpoint-error.ts'
+import { checkpointDir, readReceipt } from './checkpoint-store.ts'
 import { removeLeftovers } from './model-folder.ts'
+import { type Target, targetDir } from './target.ts'
 
-const precision = 'fp32'
+/**
+ * `outdated`: whole, but made by other sources of the builder than these. `absent`: not there, not whole, or made from
+ * another checkpoint than the one that would be built from now.
+ */
+export type ModelState = 'built' | 'outdated' | 'absent'
 
-/** Whether `dir` holds the model whole, as the catalogue has it now. */
-export function isBuilt(name: ModelName, dir: string): boolean {
+/** What the target's folder holds. */
+export function modelState(target: Target, modelDir: string, from?: string): ModelState {
+  const dir = targetDir(modelDir, target)
   const read = readManifest(dir)
-  if ('fault' in read) return false
+  if ('fault' in read) return 'absent'
   const { manifest } = read
-  const { kind, source } = catalogue[name]
-  const wanted = { name, kind, precision, source }
-  const found = { name: manifest.name, kind: manifest.kind, precision: manifest.precision, source: manifest.source }
-  return isDeepStrictEqual(found, wanted) && sizeFaults(dir, manifest).length === 0
+  const { name, entry, precision } = target
+  const { kind } = entry
+  const wanted = { name, kind, precision }
+  const found = { name: manifest.name, kind: manifest.kind, precision: manifest.precision }
+  const source = sourceOf(target, modelDir, from)
+  if (!isDeepStrictEqual(found, wanted) || sizeFaults(dir, manifest).length) return 'absent'
+  // A checkpoint may be removed once it is built.
+  if (source && !isDeepStrictEqual(manifest.source, source)) return 'absent'
+  return manifest.builder === builderDigest() ? 'built' : 'outdated'
 }
 
-/** Builds a model of the catalogue into its folder below `modelDir`, over an older one if there is any. */
-export async function buildModel(name: ModelName, modelDir: string): Promise<void> {
-  const { source, license, checkpoint, build } = catalogue[name]
+/**
+ * Builds a target into its folder below `modelDir`, over an older one if there is any: from the checkpoint in the folder
+ * `from`, else from the one that was pulled. Throws CheckpointError, DiskError.
+ */
+export async function buildModel(target: Target, modelDir: string, from?: string): Promise<void> {
+  const { name, model, entry, precision } = target
+  const { license } = entry
+  const source = sourceOf(target, modelDir, from)
+  if (!source) {
+    const remedy = `run: npm run models -- pull ${model} --dir ${modelDir}`
+    throw new CheckpointError(`${model}: its checkpoint is not in ${checkpointDir(modelDir, model)}; ${remedy}`)
+  }
   mkdirSync(modelDir, { recursive: true })
   removeLeftovers(modelDir)
-  const checkpointDir = mkdtempSync(join(modelDir, `.${name}.checkpoint.`))
+  const build = async (dir: string) =>
+    entry.build({ checkpointDir: dir, outDir: targetDir(modelDir, target), name, source, license, precision })
+  if (from || !isGenerated(entry)) return build(from ?? checkpointDir(modelDir, model))
+  const dir = mkdtempSync(join(modelDir, `.${name}.checkpoint.`))
   try {
-    checkpoint(checkpointDir)
-    await build({ checkpointDir, outDir: join(modelDir, name), name, source, license, precision })
+    entry.checkpoint(dir)
+    await build(dir)
   } finally {
-    rmSync(checkpointDir, { recursive: true, force: true })
+    rmSync(dir, { recursive: true, force: true })
   }
 }
+
+/** Undefined when there is no checkpoint to build from. */
+function sourceOf({ model, entry }: Target, modelDir: string, from?: string): Source | undefined {
+  if (!from && isGenerated(entry)) return plain(entry.source)
+  const receipt = readReceipt(from ?? checkpointDir(modelDir, model))
+  if (receipt) return { repository: receipt.repository, revision: receipt.revision, generated: false }
+  return from ? { repository: `folder ${resolve(from)}`, revision: 'unknown', generated: false } : undefined
+}
+
+const plain = ({ repository, revision, generated }: Entry['source']): Source => ({ repository, revision, generated })

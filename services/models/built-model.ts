@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Static } from 'typebox'
 import Value from 'typebox/value'
 import { ClassifierManifest, MusicManifest, manifestFile } from '#shared/model/manifest.ts'
+import { graphFaults } from './graph-faults.ts'
 
 type Manifest = Static<typeof MusicManifest> | Static<typeof ClassifierManifest>
 
@@ -33,7 +34,10 @@ export function sizeFaults(dir: string, { files }: Manifest): string[] {
   })
 }
 
-/** Everything that is wrong with a built model: its manifest, then sizes, digests and files that do not belong to it. */
+/**
+ * Everything that is wrong with a built model: its manifest, then sizes and files that do not belong to it, then digests,
+ * then its graphs.
+ */
 export async function modelFaults(dir: string): Promise<string[]> {
   const read = readManifest(dir)
   if ('fault' in read) return [read.fault]
@@ -49,5 +53,5 @@ export async function modelFaults(dir: string): Promise<string[]> {
     const found = hash.digest('hex')
     if (found !== sha256) faults.push(`${join(dir, name)} has SHA-256 ${found}, expected ${sha256}`)
   }
-  return faults
+  return faults.length ? faults : graphFaults(dir, read.manifest)
 }

@@ -1,66 +1,132 @@
 import { join, resolve } from 'node:path'
-import { Argument, Command } from 'commander'
-import { runCommandLine } from '#shared/command-line.ts'
-import { buildModel, isBuilt } from './build-model.ts'
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { runCommandLine, UsageError } from '#shared/command-line.ts'
+import { type Precision, precisions } from '#shared/model/manifest.ts'
+import { buildModel, modelState } from './build-model.ts'
 import { modelFaults } from './built-model.ts'
-import { catalogue, type ModelName, modelNames } from './catalogue.ts'
+import { modelNames } from './catalogue.ts'
+import { pull } from './hub/pull.ts'
+import { describeModels } from './list-models.ts'
+import { parseTarget, type Target, targetDir, targetOf } from './target.ts'
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
+const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(1)
 
 const program = new Command('npm run models --')
-  .description('Builds models from checkpoints in the layout of Hugging Face into ONNX graphs.')
+  .description('Pulls checkpoints in the layout of Hugging Face, and builds ONNX graphs from them.')
   .option('--dir <folder>', 'folder of the built models', process.env.MODEL_DIR || '.local/models')
   .configureHelp({ showGlobalOptions: true })
+  .addHelpText(
+    'after',
+    `
+A model is pulled, then built:
+  npm run models -- pull musicgen-small
+  npm run models -- build musicgen-small
+
+Each is built in its usual precision into a folder of its name; in another, as with --precision fp32 or by the name
+musicgen-small-fp32, into musicgen-small-fp32 beside it. Checkpoints are kept in .checkpoints below the folder of the
+models; once built, they may be removed.
+
+MODEL_DIR        folder of the built models, unless --dir names it
+HF_ENDPOINT      another hub than https://huggingface.co
+HF_TOKEN         for what is gated or private
+HF_HUB_OFFLINE   1: nothing is fetched`,
+  )
 
 const modelDir = () => resolve(program.opts<{ dir: string }>().dir)
-const names = () => new Argument('<name...>', 'model').choices(modelNames)
+
+function addTarget(text: string, before: Target[] = []): Target[] {
+  const target = parseTarget(text)
+  if (!target)
+    throw new InvalidArgumentError(`Known are ${modelNames.join(', ')}, each also with -${precisions.join(', -')}.`)
+  return before.some(({ name }) => name === target.name) ? before : [...before, target]
+}
+const targets = () => new Argument('<name...>', 'model').argParser(addTarget)
+const from = () => new Option('--from <folder>', "a local checkpoint in Hugging Face's layout, in place of the hub's")
+
+function folderFor(chosen: Target[], folder: string | undefined): string | undefined {
+  if (folder && chosen.length > 1) throw new UsageError('--from is for one model at a time')
+  return folder && resolve(folder)
+}
 
 program
   .command('list')
-  .description('name, kind, license and origin of every model, and whether it is built')
+  .description('name, kind, precision, license, size, state and origin of every model')
   .action(() => {
-    for (const name of modelNames) {
-      const { kind, license, source } = catalogue[name]
-      const state = isBuilt(name, join(modelDir(), name)) ? 'built' : 'not built'
-      print([name.padEnd(24), kind.padEnd(12), license.padEnd(10), state.padEnd(10), origin(source)].join(''))
+    for (const line of describeModels(modelDir())) print(line)
+  })
+
+program
+  .command('pull')
+  .description('fetch checkpoints from the hub, going on from where an earlier pull stopped')
+  .addArgument(targets())
+  .option('--revision <revision>', "commit, branch or ref in place of the catalogue's")
+  .addOption(from())
+  .action(async (chosen: Target[], options: { revision?: string; from?: string }) => {
+    const folder = folderFor(chosen, options.from)
+    if (options.revision && chosen.length > 1) throw new UsageError('--revision is for one model at a time')
+    const interrupt = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+      process.on(signal, () => interrupt.abort(new Error(`${signal}: the same command goes on from here`)))
+    }
+    for (const model of new Set(chosen.map((target) => target.model))) {
+      const done = await pull(model, {
+        modelDir: modelDir(),
+        from: folder,
+        revision: options.revision,
+        env: process.env,
+        signal: interrupt.signal,
+        output: process.stderr,
+      })
+      print(`${model}: ${done}`)
     }
   })
 
 program
   .command('build')
-  .description('build models; one that is built already is left alone')
-  .addArgument(names())
+  .description('build models from their checkpoints; one that is built already is left alone')
+  .addArgument(targets())
+  .addOption(new Option('--precision <precision>', 'of the weights, in place of the usual one').choices(precisions))
+  .addOption(from())
   .option('--force', 'build again what is built already')
-  .action(async (chosen: ModelName[], { force }: { force?: true }) => {
-    for (const name of chosen) {
-      const dir = join(modelDir(), name)
-      if (!force && isBuilt(name, dir)) {
-        print(`${name}: already built in ${dir}`)
-        continue
+  .action(async (named: Target[], options: { precision?: Precision; from?: string; force?: true }) => {
+    const folder = folderFor(named, options.from)
+    const chosen = named.map((target) => inPrecision(target, options.precision))
+    for (const target of chosen) {
+      const dir = targetDir(modelDir(), target)
+      const state = options.force ? 'absent' : modelState(target, modelDir(), folder)
+      if (state === 'built') {
+        print(`${target.name}: already built in ${dir}`)
+      } else if (state === 'outdated' && !target.entry.source.generated) {
+        print(`${target.name}: built in ${dir} by an older builder; to build it again, add --force`)
+      } else {
+        const start = performance.now()
+        await buildModel(target, modelDir(), folder)
+        print(`${target.name}: built in ${dir} in ${seconds(start)} s`)
       }
-      const start = performance.now()
-      await buildModel(name, modelDir())
-      print(`${name}: built in ${dir} in ${((performance.now() - start) / 1000).toFixed(1)} s`)
     }
   })
 
 program
   .command('verify')
-  .description('compare the files of built models with the sizes and digests of their manifests')
-  .addArgument(names())
-  .action(async (chosen: ModelName[]) => {
-    for (const name of chosen) {
+  .description('compare built models with their manifests, and load each graph once')
+  .addArgument(targets())
+  .action(async (chosen: Target[]) => {
+    for (const { name } of chosen) {
       const faults = await modelFaults(join(modelDir(), name))
       for (const fault of faults) console.error(`${name}: ${fault}`)
       if (faults.length) {
         console.error(`Build it again: npm run models -- build --force ${name}`)
         process.exitCode = 1
-      } else print(`${name}: every file is as its manifest says`)
+      } else print(`${name}: every file is as its manifest says, and every graph as the runner expects it`)
     }
   })
 
-function origin({ repository, revision, generated }: { repository: string; revision: string; generated: boolean }) {
-  return generated ? `random weights, ${revision}` : `${repository} at ${revision}`
+function inPrecision(named: Target, precision: Precision | undefined): Target {
+  if (!precision) return named
+  const target = targetOf(named.model, precision)
+  if (!target) throw new UsageError(`${named.model} is built in ${named.entry.precisions.join(', ')}, not ${precision}`)
+  return target
 }
 
 await runCommandLine(program)

@@ -9,10 +9,11 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { manifestFile } from '#shared/model/manifest.ts'
+import { builderDigest } from './builder-digest.ts'
+import { writeWhole } from './disk.ts'
 
 export interface OutputFile {
   /** Bytes written so far. */
@@ -40,7 +41,7 @@ export function writeModelFolder(path: string, fill: (folder: ModelFolder) => ob
   try {
     const folder = openFolder(partial)
     const manifest = folder.create(manifestFile)
-    manifest.write(Buffer.from(`${JSON.stringify(fill(folder), null, 2)}\n`))
+    manifest.write(Buffer.from(`${JSON.stringify({ ...fill(folder), builder: builderDigest() }, null, 2)}\n`))
     manifest.close()
     syncFolder(partial)
     replace(path, partial, join(parent, `.${unique}.replaced`))
@@ -53,7 +54,8 @@ export function writeModelFolder(path: string, fill: (folder: ModelFolder) => ob
 function openFolder(path: string): ModelFolder {
   const files: ModelFolder['files'] = {}
   const create = (name: string): OutputFile => {
-    const descriptor = openSync(join(path, name), 'wx')
+    const file = join(path, name)
+    const descriptor = openSync(file, 'wx')
     const hash = createHash('sha256')
     let position = 0
     return {
@@ -61,9 +63,7 @@ function openFolder(path: string): ModelFolder {
         return position
       },
       write(bytes) {
-        for (let done = 0; done < bytes.byteLength; ) {
-          done += writeSync(descriptor, bytes, done, Math.min(bytes.byteLength - done, 2 ** 30))
-        }
+        writeWhole(descriptor, file, bytes)
         hash.update(bytes)
         position += bytes.byteLength
       },

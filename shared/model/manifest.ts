@@ -6,6 +6,10 @@ export const modelFormat = 1
 export const manifestFile = 'manifest.json'
 export const tokenizerFile = 'tokenizer.json'
 
+/** Of the weights in the graphs. */
+export const precisions = ['fp32', 'fp16', 'int8', 'int4'] as const
+export type Precision = (typeof precisions)[number]
+
 const count = Type.Integer({ minimum: 1 })
 
 const common = {
@@ -14,7 +18,9 @@ const common = {
   /** `generated` checkpoints have seeded random weights: what they say means nothing. */
   source: Type.Object({ repository: Type.String(), revision: Type.String(), generated: Type.Boolean() }),
   license: Type.String(),
-  precision: Type.Enum(['fp32', 'fp16', 'int8', 'int4']),
+  precision: Type.Enum([...precisions]),
+  /** Digest of the builder's own sources: graphs made by others may be out of date. */
+  builder: Type.Optional(Type.String()),
   builtAt: Type.String({ format: 'date-time' }),
   /** Every file of the model but this one, by name. */
   files: Type.Record(Type.String(), Type.Object({ bytes: Type.Integer({ minimum: 0 }), sha256: Type.String() })),

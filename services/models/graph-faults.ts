@@ -1,0 +1,126 @@
+import { join } from 'node:path'
+import { InferenceSession } from 'onnxruntime-node'
+import { audioDecoder, imageClassifier, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import type { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
+
+/** `float` is float32, or float16 in graphs that keep it so between calls. */
+type Type = 'int64' | 'float32' | 'float'
+/** A number must be met; a name stands for any size. */
+type Dimension = number | string
+type Ports = Record<string, { type: Type; dims: Dimension[]; optional?: boolean }>
+interface GraphPorts {
+  inputs: Ports
+  outputs: Ports
+}
+
+/** What the graphs of a model must take and give: shared/model/graph.ts, with the model's own sizes. */
+function expectedGraphs(manifest: MusicManifest | ClassifierManifest): Record<string, GraphPorts> {
+  return manifest.kind === 'musicgen' ? musicGraphs(manifest) : classifierGraphs(manifest)
+}
+
+function musicGraphs({ music }: MusicManifest): Record<string, GraphPorts> {
+  const { layers, heads, headWidth, codebooks, codebookSize, channels, guided } = music
+  const rows = guided ? 'rows' : 'batch'
+  const mask: Ports = { [textEncoder.attentionMask]: { type: 'int64', dims: ['batch', 'text'] } }
+  const cross: Ports = {
+    [textEncoder.crossKeys]: { type: 'float', dims: [layers, 'batch', heads, 'text', headWidth] },
+    [textEncoder.crossValues]: { type: 'float', dims: [layers, 'batch', heads, 'text', headWidth] },
+  }
+  const cache = (keys: string, values: string): Ports => ({
+    [keys]: { type: 'float', dims: [layers, rows, heads, 'position', headWidth] },
+    [values]: { type: 'float', dims: [layers, rows, heads, 'position', headWidth] },
+  })
+  return {
+    [textEncoder.file]: {
+      inputs: { [textEncoder.inputIds]: { type: 'int64', dims: ['batch', 'text'] }, ...mask },
+      outputs: { ...cross, [textEncoder.hiddenStates]: { type: 'float', dims: ['batch', 'text', 'width'] } },
+    },
+    [musicDecoder.file]: {
+      inputs: {
+        [musicDecoder.codes]: { type: 'int64', dims: ['batch', codebooks] },
+        [musicDecoder.position]: { type: 'int64', dims: [] },
+        [musicDecoder.frameCounts]: { type: 'int64', dims: ['batch'] },
+        [musicDecoder.uniforms]: { type: 'float32', dims: ['steps', 'batch', codebooks] },
+        ...(guided && { [musicDecoder.guidanceScale]: { type: 'float32', dims: [] } }),
+        [musicDecoder.temperature]: { type: 'float32', dims: [] },
+        [musicDecoder.topK]: { type: 'int64', dims: [] },
+        ...mask,
+        ...cross,
+        ...cache(musicDecoder.pastKeys, musicDecoder.pastValues),
+      },
+      outputs: {
+        [musicDecoder.columns]: { type: 'int64', dims: ['steps', 'batch', codebooks] },
+        ...cache(musicDecoder.presentKeys, musicDecoder.presentValues),
+        [musicDecoder.logits]: {
+          type: 'float32',
+          dims: ['steps', 'batch', codebooks, codebookSize],
+          optional: true,
+        },
+      },
+    },
+    [audioDecoder.file]: {
+      inputs: { [audioDecoder.codes]: { type: 'int64', dims: ['batch', codebooks, 'frames'] } },
+      outputs: { [audioDecoder.pcm]: { type: 'float32', dims: ['batch', channels, 'samples'] } },
+    },
+  }
+}
+
+function classifierGraphs({ classifier }: ClassifierManifest): Record<string, GraphPorts> {
+  const { image, genres, styles, embeddingWidth } = classifier
+  return {
+    [imageClassifier.file]: {
+      inputs: { [imageClassifier.pixelValues]: { type: 'float32', dims: ['batch', 3, image.crop, image.crop] } },
+      outputs: {
+        [imageClassifier.genres]: { type: 'float32', dims: ['batch', genres.length] },
+        [imageClassifier.styles]: { type: 'float32', dims: ['batch', styles.length] },
+        [imageClassifier.embedding]: { type: 'float32', dims: ['batch', embeddingWidth] },
+      },
+    },
+  }
+}
+
+/** Loads each graph of a built model once, and says where it is not what the runner expects. */
+export async function graphFaults(dir: string, manifest: MusicManifest | ClassifierManifest): Promise<string[]> {
+  const faults: string[] = []
+  for (const [file, { inputs, outputs }] of Object.entries(expectedGraphs(manifest))) {
+    const path = join(dir, file)
+    let session: InferenceSession
+    try {
+      session = await InferenceSession.create(path, { graphOptimizationLevel: 'disabled' })
+    } catch (error) {
+      faults.push(`${path}: ONNX Runtime cannot load the graph: ${(error as Error).message}`)
+      continue
+    }
+    faults.push(
+      ...portFaults(`${path}: input`, inputs, session.inputMetadata),
+      ...portFaults(`${path}: output`, outputs, session.outputMetadata),
+    )
+    await session.release()
+  }
+  return faults
+}
+
+function portFaults(where: string, expected: Ports, found: readonly InferenceSession.ValueMetadata[]): string[] {
+  const faults: string[] = []
+  for (const port of found) {
+    if (!expected[port.name]) faults.push(`${where} ${port.name} is not known to the runner`)
+  }
+  for (const [name, { type, dims, optional }] of Object.entries(expected)) {
+    const port = found.find((each) => each.name === name)
+    const wanted = `${type} [${dims}]`
+    if (!port) {
+      if (!optional) faults.push(`${where} ${name} is missing, expected ${wanted}`)
+      continue
+    }
+    if (!port.isTensor) {
+      faults.push(`${where} ${name} is no tensor, expected ${wanted}`)
+      continue
+    }
+    const typed = port.type === type || (type === 'float' && (port.type === 'float32' || port.type === 'float16'))
+    const sized =
+      port.shape.length === dims.length &&
+      dims.every((size, i) => typeof size === 'string' || typeof port.shape[i] === 'string' || port.shape[i] === size)
+    if (!typed || !sized) faults.push(`${where} ${name} is ${port.type} [${port.shape}], expected ${wanted}`)
+  }
+  return faults
+}

@@ -1,0 +1,67 @@
+import { UsageError } from '#shared/command-line.ts'
+import { entryOf, type ModelName } from '../catalogue.ts'
+import { checkpointDir } from '../checkpoint-store.ts'
+import { copyCheckpoint } from '../copy-checkpoint.ts'
+import { HubError } from './hub-error.ts'
+import { isPulled, pullCheckpoint } from './pull-checkpoint.ts'
+import { createPullProgress } from './pull-progress.ts'
+import { createRepository } from './repository.ts'
+
+const silenceMilliseconds = 30_000
+const retryDelayMilliseconds = 1000
+
+/** Brings the checkpoint of a model to where it is built from; says in a few words what was done. */
+export async function pull(
+  model: ModelName,
+  options: {
+    modelDir: string
+    /** A local folder in place of the repository. */
+    from?: string | undefined
+    revision?: string | undefined
+    env: { HF_ENDPOINT?: string; HF_TOKEN?: string; HF_HUB_OFFLINE?: string }
+    signal: AbortSignal
+    output: NodeJS.WriteStream
+  },
+): Promise<string> {
+  const { modelDir, from, env, signal, output } = options
+  const entry = entryOf(model)
+  const dir = checkpointDir(modelDir, model)
+  if (!('files' in entry)) return 'generated when it is built; there is nothing to pull'
+  const { files, source, license } = entry
+  if (from) {
+    copyCheckpoint(from, dir, files)
+    return `copied to ${dir}`
+  }
+  const { repository, revision } = { ...source, ...(options.revision && { revision: options.revision }) }
+  if (isPulled(dir, { repository, revision })) return `already pulled to ${dir}`
+  const { endpoint, token, offline } = readHubSettings(env)
+  if (offline) {
+    const remedy = 'unset it, or name a local checkpoint with --from'
+    throw new HubError(`${model}: is not in ${dir}, and HF_HUB_OFFLINE is set; ${remedy}`, { retryable: false })
+  }
+  const progress = createPullProgress(output)
+  try {
+    progress.note(`${model}: ${repository} at ${revision}, license ${license}`)
+    const receipt = await pullCheckpoint(createRepository(repository, { endpoint, token, silenceMilliseconds }), {
+      revision,
+      required: files,
+      dir,
+      signal,
+      retryDelayMilliseconds,
+      progress,
+    })
+    return `pulled to ${dir} at commit ${receipt.revision}`
+  } finally {
+    progress.close()
+  }
+}
+
+function readHubSettings({ HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE }: Record<string, string | undefined>) {
+  const endpoint = (HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
+  if (!/^https?:\/\/./.test(endpoint) || !URL.canParse(endpoint)) {
+    throw new UsageError(`HF_ENDPOINT: expected a URL of http or https, found ${JSON.stringify(HF_ENDPOINT)}`)
+  }
+  // Never shown, not even when it is wrong.
+  if (HF_TOKEN && !HF_TOKEN.startsWith('hf_')) throw new UsageError('HF_TOKEN: expected a token that begins with hf_')
+  return { endpoint, token: HF_TOKEN, offline: /^(1|true|yes|on)$/i.test(HF_HUB_OFFLINE ?? '') }
+}
