@@ -28,8 +28,8 @@ export interface FileRequest {
   authorization: string | undefined
 }
 
-/** Files at least this long are kept in LFS: redirected to, and known by their SHA-256. */
-const lfsBytes = 1000
+/** Files kept in LFS: redirected to, and known by their SHA-256. */
+const inLfs = (path: string) => /\.(safetensors|bin)$/.test(path)
 
 /**
  * A hub on loopback that speaks what @huggingface/hub asks: model info, tree, resolve with a redirect for LFS, ranges.
@@ -64,7 +64,7 @@ export async function startFakeHub(repository: FakeRepository, faults: Fault[] =
     const [, origin, commit, file] = /^\/(cdn|.+\/resolve)\/([0-9a-f]{40})\/(.+)$/.exec(path) ?? []
     const bytes = repository.commits[commit!]?.[file!]
     if (!bytes) return fail(404, 'EntryNotFound')
-    if (origin !== 'cdn' && bytes.length >= lfsBytes) {
+    if (origin !== 'cdn' && inLfs(file!)) {
       const etag = `"${createHash('sha256').update(bytes).digest('hex')}"`
       const headers = { 'x-linked-etag': etag, 'x-linked-size': bytes.length, location: `/cdn/${commit}/${file}` }
       response.writeHead(302, headers).end()
@@ -103,7 +103,7 @@ export async function startFakeHub(repository: FakeRepository, faults: Fault[] =
 function treeEntry([path, bytes]: [string, Buffer]) {
   const oid = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const lfs = bytes.length >= lfsBytes && { lfs: { oid: sha256, size: bytes.length, pointerSize: 130 } }
+  const lfs = inLfs(path) && { lfs: { oid: sha256, size: bytes.length, pointerSize: 130 } }
   return { type: 'file', path, size: bytes.length, oid, ...lfs }
 }
 
