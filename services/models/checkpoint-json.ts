@@ -10,8 +10,10 @@ import { CheckpointError } from './checkpoint-error.ts'
 export function readCheckpointJson<S extends TSchema>(path: string, schema: S): Static<S> {
   const json = Value.Default(schema, parse(path))
   if (Value.Check(schema, json)) return json
-  const [error] = Value.Errors(schema, json)
-  const { instancePath: pointer, message, params } = error!
+  const errors = Value.Errors(schema, json)
+  // Another architecture explains all the rest.
+  const error = errors.find(({ instancePath }) => instancePath === '/model_type') ?? errors[0]!
+  const { instancePath: pointer, message, params } = error
   const field = pointer.slice(1).replaceAll('/', '.') || 'the file'
   const found = JSON.stringify(pointer ? Value.Pointer.Get(json, pointer) : json)?.slice(0, 200)
   throw new CheckpointError(`${path}: ${field} ${message} (${JSON.stringify(params)}), found ${found}`)

@@ -71,10 +71,11 @@ function openFile(path: string) {
       entries,
       read(name: string): Float32Array {
         const { dtype, data_offsets } = entries[name]!
-        return toFloat32(
-          readAt(descriptor, path, dataOffset + data_offsets[0], data_offsets[1] - data_offsets[0]),
-          dtype,
-        )
+        const [begin, end] = data_offsets
+        if (!bytesPerElement[dtype]) {
+          throw new CheckpointError(`${path}: tensor ${name} is ${dtype}, expected F32, F16 or BF16`)
+        }
+        return toFloat32(readAt(descriptor, path, dataOffset + begin, end - begin), dtype)
       },
       close: () => closeSync(descriptor),
     }
@@ -146,11 +147,9 @@ function readAt(descriptor: number, path: string, offset: number, length: number
 function toFloat32(bytes: Buffer<ArrayBuffer>, dtype: string): Float32Array {
   if (dtype === 'F32') return new Float32Array(bytes.buffer)
   if (dtype === 'F16') return Float32Array.from(new Uint16Array(bytes.buffer), halfToFloat)
-  if (dtype === 'BF16') {
-    const bits = Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16)
-    return new Float32Array(bits.buffer)
-  }
-  throw new CheckpointError(`weights of type ${dtype} are not supported: expected F32, F16 or BF16`)
+  // BF16
+  const bits = Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16)
+  return new Float32Array(bits.buffer)
 }
 
 /** IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
