@@ -1,8 +1,9 @@
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 import { CheckpointError } from './checkpoint-error.ts'
+import { writeWhole } from './disk.ts'
 
 /** The format's own bound on its header. */
 const maxHeaderBytes = 100_000_000
@@ -182,9 +183,7 @@ export function writeSafetensors(path: string, tensors: Tensor[]): void {
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
   const descriptor = openSync(path, 'w')
-  const write = (part: Uint8Array) => {
-    for (let done = 0; done < part.byteLength; ) done += writeSync(descriptor, part, done)
-  }
+  const write = (part: Uint8Array) => writeWhole(descriptor, path, part)
   try {
     write(length)
     write(padded)

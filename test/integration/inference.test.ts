@@ -179,7 +179,9 @@ test('a stop cuts the loading of models off', async () => {
 
 test('a missing model is one line that names the command to run', async () => {
   await assert.rejects(startInference({ ...options, musicModel: 'musicgen-medium' }), {
-    message: `model musicgen-medium is not in ${modelDir}; run: npm run models -- build musicgen-medium --dir ${modelDir}`,
+    message:
+      `model musicgen-medium is not in ${modelDir}; run: npm run models -- pull musicgen-medium --dir ${modelDir}` +
+      ` && npm run models -- build musicgen-medium --dir ${modelDir}`,
   })
 })
 

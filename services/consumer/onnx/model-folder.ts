@@ -6,7 +6,7 @@ import { type ClassifierManifest, type MusicManifest, manifestFile, modelFormat 
 
 /**
  * The manifest of a built model, once every file it names is there with its size. (Digests are checked by the build
- * and by `npm run models -- verify`, not at every start.) Throws one line that names the command to run.
+ * and by `npm run models -- verify`, not at every start.) Throws one line that names the commands to run.
  */
 export async function readModel<S extends typeof MusicManifest | typeof ClassifierManifest>(
   modelDir: string,
@@ -14,7 +14,8 @@ export async function readModel<S extends typeof MusicManifest | typeof Classifi
   schema: S,
 ): Promise<Static<S>> {
   const folder = join(modelDir, name)
-  const remedy = `run: npm run models -- build ${name} --dir ${modelDir}`
+  const run = (command: string) => `npm run models -- ${command} ${name} --dir ${modelDir}`
+  const remedy = `run: ${run('pull')} && ${run('build')}`
   const text = await readFile(join(folder, manifestFile), 'utf8').catch((cause) => {
     throw new Error(`model ${name} is not in ${modelDir}; ${remedy}`, { cause })
   })

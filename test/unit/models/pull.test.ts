@@ -25,10 +25,11 @@ interface Ended {
   err: string
 }
 
-function start(args: string[], env: Record<string, string> = {}) {
+function start(args: string[], env: Record<string, string> = {}, script = 'exec "$0" "$@"') {
   const { HF_TOKEN: _, HF_HUB_OFFLINE: __, ...inherited } = process.env
   const stdio = ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe']
-  const child = spawn(process.execPath, [main, ...args], { stdio, env: { ...inherited, ...env }, timeout: 60_000 })
+  const options = { stdio, env: { ...inherited, ...env }, timeout: 60_000 }
+  const child = spawn('sh', ['-c', script, process.execPath, main, ...args], options)
   const closed = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)))
   const ended = Promise.all([closed, text(child.stdout), text(child.stderr)]).then(([status, out, err]) => ({
     status,
@@ -129,6 +130,20 @@ describe('npm run models -- pull, then build', () => {
     }
     const { status, err } = await withHub((env) => start(['pull', 'musicgen-small', '--dir', dir], env).ended)
     assert.equal(status, 0, err)
+    assert.deepEqual(readdirSync(folder).sort(), pulled)
+  })
+
+  it('says when the disk does not take it, and goes on when it does', async () => {
+    const dir = join(root, 'full')
+    const args = ['pull', 'musicgen-small', '--dir', dir]
+    const limited = (env: Record<string, string>) => start(args, env, 'ulimit -f 200; exec "$0" "$@"').ended
+    const { status, err } = await withHub(limited)
+    assert.equal(status, 1)
+    assert.match(err, /\/model\.safetensors\.\w+\.partial-\d+: cannot be written after \d+ bytes: EFBIG: .*\n$/)
+    const folder = join(dir, '.checkpoints', 'musicgen-small')
+    const [bytes] = partials(folder)
+    assert.ok(bytes! > 0)
+    assert.equal((await withHub((env) => start(args, env).ended)).status, 0)
     assert.deepEqual(readdirSync(folder).sort(), pulled)
   })
 
