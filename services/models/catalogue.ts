@@ -64,7 +64,7 @@ const imageTower = (
   return {
     kind: 'classifier',
     source: { repository, revision, generated: false },
-    files: ['config.json', 'preprocessor_config.json', 'tokenizer.json'],
+    files: ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
     precisions: ['fp32'],
     ...rest,
   }
@@ -110,6 +110,20 @@ export const catalogue = {
     revision: 'c237dc49a33fc61debc9276459120b7eac67e7ef',
     license: 'MIT',
     gigabytes: 0.61,
+    build: buildClip,
+  }),
+  'siglip-base-patch16-224': imageTower({
+    repository: 'google/siglip-base-patch16-224',
+    revision: '7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed',
+    license: 'Apache-2.0',
+    gigabytes: 0.81,
+    build: buildClip,
+  }),
+  'siglip2-base-patch16-224': imageTower({
+    repository: 'google/siglip2-base-patch16-224',
+    revision: '75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2',
+    license: 'Apache-2.0',
+    gigabytes: 1.5,
     build: buildClip,
   }),
 } as const satisfies Record<string, Entry>
