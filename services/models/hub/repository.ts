@@ -65,7 +65,7 @@ export function createRepository(name: string, { endpoint, token, silenceMillise
     if (status === 404) return new HubError(`${what}: not found at ${endpoint}`, { retryable: false })
     const retryable = status === undefined || status === 408 || status === 429 || status >= 500
     const reason = status === undefined ? reasonOf(error) : `status ${status}`
-    return new HubError(`${what}: ${endpoint} answered with an error: ${reason}`, { retryable, cause: error })
+    return new HubError(`${what}: fetching from ${endpoint} failed: ${reason}`, { retryable, cause: error })
   }
 
   async function filesAt(revision: string, fetch: typeof globalThis.fetch): Promise<HubFile[]> {
@@ -121,10 +121,10 @@ export function createRepository(name: string, { endpoint, token, silenceMillise
         const ranged: typeof fetch = async (input, init) => {
           const response = await fetch(input, init)
           alive()
-          if (response.ok && response.status !== 206 && new Headers(init?.headers).has('range')) {
-            throw new Error(`status ${response.status} to a request for a range, expected 206`)
-          }
-          return response
+          const range = new Headers(init?.headers).get('range')
+          // The first byte is asked for to learn of the file; the client understands what is answered to that.
+          if (range === 'bytes=0-0' || response.status === (range ? 206 : 200)) return response
+          throw new Error(`status ${response.status}, expected ${range ? 206 : 200}`)
         }
         const blob = await downloadFile({ repo: name, path, revision: commit, xet: false, fetch: ranged, ...about })
         if (!blob) throw new HubError(`${name}: ${path}: not found at ${endpoint}`, { retryable: false })
