@@ -44,7 +44,7 @@ export type Entry = GeneratedEntry | HubEntry
 
 const generated = { repository: 'generated', revision: 'seed 1', generated: true } as const
 
-/** Measured fastest on a CPU at a loss that is hard to hear; on a GPU fp16. */
+/** int8 suits a CPU, fp16 a GPU. */
 const musicPrecisions = ['int8', 'int4', 'fp16', 'fp32'] as const
 
 const musicgen = (repository: string, revision: string, gigabytes: number): HubEntry => ({

@@ -10,10 +10,12 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
+import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { manifestFile } from '#shared/model/manifest.ts'
 import { builderDigest } from './builder-digest.ts'
 import { writeWhole } from './disk.ts'
+import { isAlive } from './process-life.ts'
 
 export interface OutputFile {
   /** Bytes written so far. */
@@ -35,7 +37,7 @@ export interface ModelFolder {
  */
 export function writeModelFolder(path: string, fill: (folder: ModelFolder) => object): void {
   const parent = dirname(path)
-  const unique = `${basename(path)}.${randomUUID()}`
+  const unique = `${basename(path)}.${hostname()}-${process.pid}.${randomUUID()}`
   const partial = join(parent, `.${unique}.partial`)
   mkdirSync(partial, { recursive: true })
   try {
@@ -103,11 +105,19 @@ function setAside(path: string, aside: string): void {
 
 const leftoverAgeMilliseconds = 24 * 60 * 60 * 1000
 
-/** Removes what builds that were killed have left in the folder of the models, once it is a day old. */
+/**
+ * Removes what builds that were killed have left in the folder of the models: at once when the process was one of this
+ * machine's, else once it is a day old.
+ */
 export function removeLeftovers(modelDir: string): void {
   for (const name of readdirSync(modelDir)) {
     if (!/^\..+\.(partial|replaced|checkpoint\.\w+)$/.test(name)) continue
     const path = join(modelDir, name)
+    const [, pid] = /-(\d+)\.[0-9a-f-]{36}\.\w+$/.exec(name) ?? []
+    if (pid && name.includes(`.${hostname()}-${pid}.`) && !isAlive(Number(pid))) {
+      rmSync(path, { recursive: true, force: true })
+      continue
+    }
     const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY
     if (Date.now() - changed > leftoverAgeMilliseconds) rmSync(path, { recursive: true, force: true })
   }

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { writeWhole } from '../disk.ts'
+import { isAlive } from '../process-life.ts'
 import type { HubFile } from './repository.ts'
 
 /** A live fetch writes far more often; a process number may be taken anew by another program. */
@@ -102,15 +103,6 @@ function rename(from: string, to: string): void {
     renameSync(from, to)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -1,12 +1,24 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { randomUUID } from 'node:crypto'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { MusicManifest } from '#shared/model/manifest.ts'
 import { buildModel, modelState } from '../../../services/models/build-model.ts'
 import { modelFaults } from '../../../services/models/built-model.ts'
+import { removeLeftovers } from '../../../services/models/model-folder.ts'
 import { writeTinyMusicgen } from '../../../services/models/musicgen/tiny.ts'
 import { openCheckpoint, type Tensor, writeSafetensors } from '../../../services/models/safetensors.ts'
 import { parseTarget } from '../../../services/models/target.ts'
@@ -109,6 +121,18 @@ describe('a build that cannot be', () => {
     assert.equal(status, 1)
     assert.match(stderr, /^\S+\/[\w-]+\.onnx\.data: cannot be written after \d+ bytes: EFBIG: .*\n$/)
     assert.deepEqual(readdirSync(dir), [])
+  })
+})
+
+describe('what a killed build has left', () => {
+  it('goes with the next build, unless the process may still be at work', () => {
+    const dir = join(root, 'leftovers')
+    const { pid: dead } = spawnSync(process.execPath, ['-e', ''])
+    const left = (owner: string) => `.model.${owner}.${randomUUID()}.partial`
+    const kept = [left(`${hostname()}-${process.pid}`), left(`elsewhere-${dead}`)]
+    for (const name of [left(`${hostname()}-${dead}`), ...kept]) mkdirSync(join(dir, name), { recursive: true })
+    removeLeftovers(dir)
+    assert.deepEqual(readdirSync(dir).sort(), kept.toSorted())
   })
 })
 
