@@ -19,7 +19,7 @@ export function buildMusicgen(options: {
   name: string
   source: MusicManifest['source']
   license: string
-  precision: 'fp32'
+  precision: MusicManifest['precision']
   /** Adds the decoder's output `logits`, which only tests read. */
   withLogits?: boolean
 }): void {
@@ -31,8 +31,8 @@ export function buildMusicgen(options: {
   const checkpoint = openCheckpoint(checkpointDir)
   try {
     writeModelFolder(outDir, (folder) => {
-      writeTextEncoder(folder, { checkpoint, text, decoder })
-      writeDecoder(folder, { checkpoint, config: decoder, guided, withLogits })
+      writeTextEncoder(folder, { checkpoint, text, decoder, precision })
+      writeDecoder(folder, { checkpoint, config: decoder, guided, precision, withLogits })
       writeAudioDecoder(folder, { checkpoint, audio, decoder })
       const copy = folder.create(tokenizerFile)
       copy.write(tokenizer)

@@ -1,7 +1,7 @@
 import { musicDecoder } from '#shared/model/graph.ts'
 import { layerNorm, linear, maskBias } from '../layers.ts'
 import type { ModelFolder } from '../model-folder.ts'
-import { createGraph, type Graph, type Port, type Scope, type Value } from '../onnx-graph.ts'
+import { createGraph, type Graph, type Port, type Precision, type Scope, type Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import { codebookDelays, type DecoderConfig } from './config.ts'
 import { createDecoderLayer } from './decoder-layer.ts'
@@ -15,12 +15,18 @@ import { guide, holdDelays, sample } from './sampling.ts'
  */
 export function writeDecoder(
   folder: ModelFolder,
-  options: { checkpoint: Checkpoint; config: DecoderConfig; guided: boolean; withLogits: boolean },
+  options: {
+    checkpoint: Checkpoint
+    config: DecoderConfig
+    guided: boolean
+    precision: Precision
+    withLogits: boolean
+  },
 ): void {
-  const { checkpoint, config, guided, withLogits } = options
+  const { checkpoint, config, guided, precision, withLogits } = options
   const { num_hidden_layers: layers, num_attention_heads: heads, hidden_size: width, num_codebooks: codebooks } = config
   const headWidth = width / heads
-  const graph = createGraph(folder, musicDecoder.file)
+  const graph = createGraph(folder, musicDecoder.file, precision)
   const inputs = declareInputs(graph, config, guided)
 
   const scope = graph.at('decoder')
