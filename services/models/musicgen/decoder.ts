@@ -34,7 +34,6 @@ export function writeDecoder(
     scope
       .ops('Split', [stacked], layers, { axis: 0, num_outputs: layers })
       .map((slice) => scope.op('Squeeze', [slice, scope.int64([0])]))
-  const transposed = (keys: Value) => scope.op('Transpose', [keys], { perm: [0, 1, 3, 2] })
   const pastKeys = perLayer(inputs.pastKeys)
   const pastValues = perLayer(inputs.pastValues)
   const crossKeys = perLayer(inputs.crossKeys)
@@ -46,12 +45,13 @@ export function writeDecoder(
       config,
       layer,
       guided,
-      past: { keysTransposed: transposed(pastKeys[layer]!), values: pastValues[layer]! },
-      cross: { keysTransposed: transposed(crossKeys[layer]!), values: crossValues[layer]!, bias: textBias },
+      past: { keys: pastKeys[layer]!, values: pastValues[layer]! },
+      cross: { keys: crossKeys[layer]!, values: crossValues[layer]!, bias: textBias },
     }),
   )
   const embed = createEmbedding(scope, checkpoint, config)
   const toLogits = createHeads(scope, checkpoint, config)
+  const pastLength = scope.op('Shape', [inputs.pastKeys], { start: 3, end: 4 })
   const noSteps = (past: Value) => scope.op('Slice', [past, scope.int64([0]), scope.int64([0]), scope.int64([2])])
 
   const rows = guided ? 'rows' : 'batch'
@@ -71,12 +71,14 @@ export function writeDecoder(
     stacked: withLogits ? [column, logitsPort] : [column],
     body(loop, step, [codes, ...tails]) {
       const position = loop.op('Add', [inputs.position, step])
+      const tailLength = loop.op('Unsqueeze', [loop.op('Add', [step, loop.int64(1)]), loop.int64([0])])
+      const lengths = loop.op('Concat', [pastLength, tailLength], { axis: 0 })
       const embedded = embed(loop.at('embed'), codes!, position)
       let x = guided ? loop.op('Concat', [embedded, embedded], { axis: 0 }) : embedded
       const grown: Value[] = []
       for (const [layer, run] of runLayer.entries()) {
         const [keys, values] = tails.slice(2 * layer, 2 * layer + 2)
-        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! })
+        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! }, lengths)
         x = result.x
         grown.push(result.keys, result.values)
       }
