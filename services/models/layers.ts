@@ -2,8 +2,8 @@ import { float, type Scope, type Value } from './onnx-graph.ts'
 import { quantise } from './quantise.ts'
 import type { Checkpoint } from './safetensors.ts'
 
-/** Added to the scores of masked positions: after softmax they weigh exactly nothing. */
-const masked = -1e9
+/** Added to the scores of masked positions: after softmax they weigh exactly nothing. Within the range of float16. */
+const masked = -1e4
 
 /** Weights that share a scale when quantised. */
 const blockSizes = { int8: 128, int4: 64 }
@@ -57,8 +57,9 @@ export function layerNorm(
 
 /** [batch, text] of 1 and 0 to [batch, 1, 1, text] of 0 and `masked`. */
 export function maskBias(scope: Scope, mask: Value): Value {
-  const absent = scope.op('Sub', [scope.float32(1), scope.op('Cast', [mask], { to: 1 })])
-  return scope.op('Unsqueeze', [scope.op('Mul', [absent, scope.float32(masked)]), scope.int64([1, 2])])
+  const absent = scope.op('Sub', [scope.float32(1), scope.cast(mask, 'float32')])
+  const bias = scope.op('Unsqueeze', [scope.op('Mul', [absent, scope.float32(masked)]), scope.int64([1, 2])])
+  return asReal(scope, bias)
 }
 
 /** [rows, columns] to [columns, rows], in squares that stay in the processor's cache. */
@@ -76,3 +77,10 @@ function transpose(matrix: Float32Array, rows: number, columns: number): Float32
   }
   return result
 }
+
+/** `value`, which is float32, in the type that the graph calculates in. */
+export const asReal = (scope: Scope, value: Value) => (scope.real === 'float32' ? value : scope.cast(value, scope.real))
+
+/** `value`, which is in the type that the graph calculates in, in float32. */
+export const asFloat32 = (scope: Scope, value: Value) =>
+  scope.real === 'float32' ? value : scope.cast(value, 'float32')

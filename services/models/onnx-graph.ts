@@ -36,6 +36,8 @@ export type Attribute = number | number[] | string | { float: number } | Subgrap
 export interface Scope {
   /** In which the weights of matrix products are kept. */
   readonly precision: Precision
+  /** The type that is calculated in: float16 in graphs of fp16, else float32. */
+  readonly real: 'float32' | 'float16'
   at(name: string): Scope
   /** Adds a node with one output. Operators outside the ONNX domain: `com.microsoft.MatMulNBits`. */
   op(type: string, inputs: Value[], attributes?: Record<string, Attribute>): Value
@@ -43,8 +45,12 @@ export interface Scope {
   /** A constant: a scalar from a number, a vector from an array. */
   int64(value: number | number[]): Value
   float32(value: number | number[]): Value
-  /** A tensor of weights. Large ones go to the data file, so `data` need not outlive the call. */
+  /**
+   * A tensor of weights, of type `real` unless another is given. Large ones go to the data file, so `data` need not
+   * outlive the call.
+   */
   weight(name: string, dims: number[], data: ArrayBufferView, type?: DataType): Value
+  cast(value: Value, to: DataType): Value
   /** An ONNX Loop. Returns the last carried values, then the stacked ones with the steps as their first dimension. */
   loop(options: LoopOptions): Value[]
 }
@@ -81,6 +87,7 @@ export function createGraph(folder: ModelFolder, file: string, precision: Precis
   const inputs: object[] = []
   const outputs: object[] = []
   const names = new Set<string>([''])
+  const real = precision === 'fp16' ? 'float16' : 'float32'
   const dataFile = `${file}.data`
   let data: OutputFile | undefined
 
@@ -120,6 +127,7 @@ export function createGraph(folder: ModelFolder, file: string, precision: Precis
   const createScope = (block: Block, path: string): Scope => {
     const scope: Scope = {
       precision,
+      real,
       at: (name) => createScope(block, path ? `${path}/${name}` : name),
       op: (type, nodeInputs, attributes) => scope.ops(type, nodeInputs, 1, attributes)[0]!,
       ops(type, nodeInputs, outputCount, attributes = {}) {
@@ -132,11 +140,13 @@ export function createGraph(folder: ModelFolder, file: string, precision: Precis
       },
       int64: (value) => constant('int64', value),
       float32: (value) => constant('float32', value),
-      weight(name, dims, view, type = 'float32') {
+      weight(name, dims, view, type = real) {
         const full = unique(path ? `${path}/${name}` : name)
-        addInitializer(full, type, dims, view)
+        const halved = type === 'float16' && view instanceof Float32Array
+        addInitializer(full, type, dims, halved ? new Float16Array(view) : view)
         return full
       },
+      cast: (value, to) => scope.op('Cast', [value], { to: dataTypes[to] }),
       loop({ steps, carried, initial, stacked, body }) {
         const inner: Block = { nodes: [] }
         const step = unique(`${path}/step`)

@@ -1,5 +1,5 @@
 import { musicDecoder } from '#shared/model/graph.ts'
-import { layerNorm, linear, maskBias } from '../layers.ts'
+import { asFloat32, asReal, layerNorm, linear, maskBias } from '../layers.ts'
 import type { ModelFolder } from '../model-folder.ts'
 import { createGraph, type Graph, type Port, type Precision, type Scope, type Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
@@ -32,7 +32,7 @@ export function writeDecoder(
   const scope = graph.at('decoder')
   const perLayer = (stacked: Value) =>
     scope
-      .ops('Split', [stacked], layers, { axis: 0, num_outputs: layers })
+      .ops('Split', [asReal(scope, stacked)], layers, { axis: 0, num_outputs: layers })
       .map((slice) => scope.op('Squeeze', [slice, scope.int64([0])]))
   const pastKeys = perLayer(inputs.pastKeys)
   const pastValues = perLayer(inputs.pastValues)
@@ -56,7 +56,7 @@ export function writeDecoder(
 
   const rows = guided ? 'rows' : 'batch'
   const column: Port = { name: 'codes', type: 'int64', dims: ['batch', codebooks] }
-  const tail = (name: string): Port => ({ name, type: 'float32', dims: [rows, heads, '', headWidth] })
+  const tail = (name: string): Port => ({ name, type: scope.real, dims: [rows, heads, '', headWidth] })
   const logitsPort: Port = { name: 'logits', type: 'float32', dims: ['batch', codebooks, config.vocab_size] }
   const results = scope.at('loop').loop({
     steps: scope.op('Squeeze', [scope.op('Shape', [inputs.uniforms], { start: 0, end: 1 })]),
@@ -107,7 +107,7 @@ export function writeDecoder(
   const columns = results[1 + 2 * layers]!
   const joined = (past: Value, ofTail: (index: number) => boolean) => {
     const stacked = tails.filter((_, i) => ofTail(i)).map((part) => scope.op('Unsqueeze', [part, scope.int64([0])]))
-    return scope.op('Concat', [past, scope.op('Concat', stacked, { axis: 0 })], { axis: 3 })
+    return scope.op('Concat', [past, asFloat32(scope, scope.op('Concat', stacked, { axis: 0 }))], { axis: 3 })
   }
   const cacheDims = [layers, rows, heads, 'end', headWidth]
   graph.output({ name: musicDecoder.columns, type: 'int64', dims: ['steps', 'batch', codebooks] }, columns)
@@ -158,6 +158,6 @@ function createHeads(scope: Scope, checkpoint: Checkpoint, config: DecoderConfig
     const normed = layerNorm(step.at('layer_norm'), x, { checkpoint, name, width, epsilon: 1e-5 })
     const outputs = codebooks * codebookSize
     const flat = linear(step.at('lm_heads'), normed, { weight: heads, inputs: width, outputs })
-    return step.op('Reshape', [flat, scope.int64([-1, codebooks, codebookSize])])
+    return step.op('Reshape', [asFloat32(step, flat), scope.int64([-1, codebooks, codebookSize])])
   }
 }
