@@ -1,17 +1,47 @@
 import { float, type Scope, type Value } from './onnx-graph.ts'
+import { quantise } from './quantise.ts'
 import type { Checkpoint } from './safetensors.ts'
 
-/** Added to the scores of masked positions: after softmax they weigh exactly nothing. */
-const masked = -1e9
+/** Added to the scores of masked positions: after softmax they weigh exactly nothing. Within the range of float16. */
+const masked = -1e4
 
-/** x [..., inputs] times the transpose of `weight` [outputs, inputs], as torch.nn.Linear, plus the bias if any. */
-export function linear(
-  scope: Scope,
-  x: Value,
-  { weight, inputs, outputs, bias }: { weight: Float32Array; inputs: number; outputs: number; bias?: Float32Array },
-): Value {
-  const product = scope.op('MatMul', [x, scope.weight('weight', [inputs, outputs], transpose(weight, outputs, inputs))])
-  return bias ? scope.op('Add', [product, scope.weight('bias', [outputs], bias)]) : product
+/** Weights that share a scale when quantised. */
+const blockSizes = { int8: 128, int4: 64 }
+
+interface Matrix {
+  /** [outputs, inputs] */
+  weight: Float32Array
+  inputs: number
+  outputs: number
+}
+
+/**
+ * x [..., inputs] times the transpose of `weight`, as torch.nn.Linear, plus the bias if any. The one place where the
+ * graph's precision decides how a matrix is kept.
+ */
+export function linear(scope: Scope, x: Value, { bias, ...matrix }: Matrix & { bias?: Float32Array }): Value {
+  const product = multiply(scope, x, matrix)
+  return bias ? scope.op('Add', [product, scope.weight('bias', [matrix.outputs], bias)]) : product
+}
+
+function multiply(scope: Scope, x: Value, { weight, inputs, outputs }: Matrix): Value {
+  const { precision } = scope
+  if (precision === 'fp32' || precision === 'fp16') {
+    return scope.op('MatMul', [x, scope.weight('weight', [inputs, outputs], transpose(weight, outputs, inputs))])
+  }
+  const bits = precision === 'int8' ? 8 : 4
+  const blockSize = blockSizes[precision]
+  const { packed, scales, blocks } = quantise(weight, { inputs, outputs, bits, blockSize })
+  return scope.op(
+    'com.microsoft.MatMulNBits',
+    [
+      x,
+      scope.weight('weight', [outputs, blocks, (blockSize * bits) / 8], packed, 'uint8'),
+      scope.weight('scales', [outputs, blocks], scales),
+    ],
+    // Level 4: x is rounded to 8 bits too, block by block, and the products are sums of integers.
+    { K: inputs, N: outputs, bits, block_size: blockSize, accuracy_level: 4 },
+  )
 }
 
 /** torch.nn.LayerNorm over the last dimension, with the checkpoint's `name`.weight and `name`.bias. */
@@ -27,8 +57,9 @@ export function layerNorm(
 
 /** [batch, text] of 1 and 0 to [batch, 1, 1, text] of 0 and `masked`. */
 export function maskBias(scope: Scope, mask: Value): Value {
-  const absent = scope.op('Sub', [scope.float32(1), scope.op('Cast', [mask], { to: 1 })])
-  return scope.op('Unsqueeze', [scope.op('Mul', [absent, scope.float32(masked)]), scope.int64([1, 2])])
+  const absent = scope.op('Sub', [scope.float32(1), scope.cast(mask, 'float32')])
+  const bias = scope.op('Unsqueeze', [scope.op('Mul', [absent, scope.float32(masked)]), scope.int64([1, 2])])
+  return asReal(scope, bias)
 }
 
 /** [rows, columns] to [columns, rows], in squares that stay in the processor's cache. */
@@ -46,3 +77,10 @@ function transpose(matrix: Float32Array, rows: number, columns: number): Float32
   }
   return result
 }
+
+/** `value`, which is float32, in the type that the graph calculates in. */
+export const asReal = (scope: Scope, value: Value) => (scope.real === 'float32' ? value : scope.cast(value, scope.real))
+
+/** `value`, which is in the type that the graph calculates in, in float32. */
+export const asFloat32 = (scope: Scope, value: Value) =>
+  scope.real === 'float32' ? value : scope.cast(value, 'float32')

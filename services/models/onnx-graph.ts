@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
+import type { MusicManifest } from '#shared/model/manifest.ts'
 import type { ModelFolder, OutputFile } from './model-folder.ts'
 
 const opset = 21
@@ -10,6 +11,8 @@ const pageBytes = 4096
 /** TensorProto.DataType */
 const dataTypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const
 export type DataType = keyof typeof dataTypes
+
+export type Precision = MusicManifest['precision']
 
 /** The name of a value in the graph; '' stands for an optional input that is left out. */
 export type Value = string
@@ -31,6 +34,10 @@ export type Attribute = number | number[] | string | { float: number } | Subgrap
 
 /** A place in the graph: the names of the nodes added at it begin with its path. */
 export interface Scope {
+  /** In which the weights of matrix products are kept. */
+  readonly precision: Precision
+  /** The type that is calculated in: float16 in graphs of fp16, else float32. */
+  readonly real: 'float32' | 'float16'
   at(name: string): Scope
   /** Adds a node with one output. Operators outside the ONNX domain: `com.microsoft.MatMulNBits`. */
   op(type: string, inputs: Value[], attributes?: Record<string, Attribute>): Value
@@ -38,8 +45,12 @@ export interface Scope {
   /** A constant: a scalar from a number, a vector from an array. */
   int64(value: number | number[]): Value
   float32(value: number | number[]): Value
-  /** A tensor of weights. Large ones go to the data file, so `data` need not outlive the call. */
+  /**
+   * A tensor of weights, of type `real` unless another is given. Large ones go to the data file, so `data` need not
+   * outlive the call.
+   */
   weight(name: string, dims: number[], data: ArrayBufferView, type?: DataType): Value
+  cast(value: Value, to: DataType): Value
   /** An ONNX Loop. Returns the last carried values, then the stacked ones with the steps as their first dimension. */
   loop(options: LoopOptions): Value[]
 }
@@ -63,19 +74,20 @@ export interface Graph extends Scope {
 }
 
 interface Block {
-  nodes: object[]
+  nodes: { output: Value[]; [field: string]: unknown }[]
 }
 
 /**
  * Authors one ONNX graph into `folder` as `file`, its large weights beside it in `file`.data while they are added.
  * Node names say where a node comes from: `decoder/layers.3/self_attn/q_proj/MatMul`.
  */
-export function createGraph(folder: ModelFolder, file: string): Graph {
+export function createGraph(folder: ModelFolder, file: string, precision: Precision = 'fp32'): Graph {
   const main: Block = { nodes: [] }
   const initializers: object[] = []
   const inputs: object[] = []
   const outputs: object[] = []
   const names = new Set<string>([''])
+  const real = precision === 'fp16' ? 'float16' : 'float32'
   const dataFile = `${file}.data`
   let data: OutputFile | undefined
 
@@ -114,6 +126,8 @@ export function createGraph(folder: ModelFolder, file: string): Graph {
 
   const createScope = (block: Block, path: string): Scope => {
     const scope: Scope = {
+      precision,
+      real,
       at: (name) => createScope(block, path ? `${path}/${name}` : name),
       op: (type, nodeInputs, attributes) => scope.ops(type, nodeInputs, 1, attributes)[0]!,
       ops(type, nodeInputs, outputCount, attributes = {}) {
@@ -126,11 +140,13 @@ export function createGraph(folder: ModelFolder, file: string): Graph {
       },
       int64: (value) => constant('int64', value),
       float32: (value) => constant('float32', value),
-      weight(name, dims, view, type = 'float32') {
+      weight(name, dims, view, type = real) {
         const full = unique(path ? `${path}/${name}` : name)
-        addInitializer(full, type, dims, view)
+        const halved = type === 'float16' && view instanceof Float32Array
+        addInitializer(full, type, dims, halved ? new Float16Array(view) : view)
         return full
       },
+      cast: (value, to) => scope.op('Cast', [value], { to: dataTypes[to] }),
       loop({ steps, carried, initial, stacked, body }) {
         const inner: Block = { nodes: [] }
         const step = unique(`${path}/step`)
@@ -138,9 +154,10 @@ export function createGraph(folder: ModelFolder, file: string): Graph {
         const entering = carried.map((port) => unique(`${path}/${port.name}`))
         const innerScope = createScope(inner, path)
         const results = body(innerScope, step, entering)
-        // An output must be made by the body's own nodes, and no value may be two outputs.
+        const made = new Set(inner.nodes.flatMap(({ output }) => output))
+        // An output must be made by the body's own nodes, and no value may be two outputs: Identity makes a copy.
         const leaving = [condition, ...results.carried, ...results.stacked].map((value) =>
-          innerScope.op('Identity', [value]),
+          made.delete(value) ? value : innerScope.op('Identity', [value]),
         )
         const ports: Port[] = [{ name: condition, type: 'bool', dims: [] }, ...carried, ...stacked]
         const graph = {

@@ -19,7 +19,7 @@ export function buildMusicgen(options: {
   name: string
   source: MusicManifest['source']
   license: string
-  precision: 'fp32'
+  precision: MusicManifest['precision']
   /** Adds the decoder's output `logits`, which only tests read. */
   withLogits?: boolean
 }): void {
@@ -31,8 +31,8 @@ export function buildMusicgen(options: {
   const checkpoint = openCheckpoint(checkpointDir)
   try {
     writeModelFolder(outDir, (folder) => {
-      writeTextEncoder(folder, { checkpoint, text, decoder })
-      writeDecoder(folder, { checkpoint, config: decoder, guided, withLogits })
+      writeTextEncoder(folder, { checkpoint, text, decoder, precision: textPrecision[precision] })
+      writeDecoder(folder, { checkpoint, config: decoder, guided, precision, withLogits })
       writeAudioDecoder(folder, { checkpoint, audio, decoder })
       const copy = folder.create(tokenizerFile)
       copy.write(tokenizer)
@@ -53,6 +53,9 @@ export function buildMusicgen(options: {
     checkpoint.close()
   }
 }
+
+/** T5's states overflow float16 and suffer in 4 bits, and it runs but once; EnCodec's decoder is float32 in every model. */
+const textPrecision = { fp32: 'fp32', fp16: 'fp32', int8: 'int8', int4: 'int8' } as const
 
 function describe(config: MusicgenConfig, guided: boolean): MusicManifest['music'] {
   const { text_encoder: text, decoder, audio_encoder: audio, generation } = config

@@ -3,9 +3,9 @@ import type { Scope, Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import type { DecoderConfig } from './config.ts'
 
-/** A stretch of time that is attended to: [rows, heads, headWidth, time] and [rows, heads, time, headWidth]. */
+/** A stretch of time that is attended to, each [rows, heads, time, headWidth]. */
 interface Stretch {
-  keysTransposed: Value
+  keys: Value
   values: Value
 }
 
@@ -24,51 +24,57 @@ export function createDecoderLayer(options: {
   const { checkpoint, config, layer, guided, past, cross } = options
   const { num_attention_heads: heads, hidden_size: width, ffn_dim: feedForward } = config
   const headWidth = width / heads
+  const queryScale = headWidth ** -0.5
   const prefix = `decoder.model.decoder.layers.${layer}`
 
+  const read = (name: string, inputs = width, outputs = width) =>
+    checkpoint.read(`${prefix}.${name}.weight`, [outputs, inputs])
   const norm = (scope: Scope, x: Value, name: string) =>
     layerNorm(scope.at(name), x, { checkpoint, name: `${prefix}.${name}`, width, epsilon: 1e-5 })
-  const project = (scope: Scope, x: Value, name: string, inputs = width, outputs = width) => {
-    const weight = checkpoint.read(`${prefix}.${name}.weight`, [outputs, inputs])
-    return linear(scope.at(name.split('.').at(-1)!), x, { weight, inputs, outputs })
-  }
-  /** [rows, width] to [rows, heads, 1, headWidth] */
-  const toHeads = (scope: Scope, x: Value) => scope.op('Reshape', [x, scope.int64([-1, heads, 1, headWidth])])
-  const fromHeads = (scope: Scope, x: Value) => scope.op('Reshape', [x, scope.int64([-1, width])])
-  const scaledQuery = (scope: Scope, x: Value, name: string) =>
-    scope.op('Mul', [toHeads(scope, project(scope, x, name)), scope.float32(headWidth ** -0.5)])
+  const square = (scope: Scope, x: Value, weight: Float32Array) =>
+    linear(scope, x, { weight, inputs: width, outputs: width })
 
-  function selfAttention(scope: Scope, x: Value, tail: { keys: Value; values: Value }) {
-    const query = scaledQuery(scope, x, 'self_attn.q_proj')
-    const append = (before: Value, name: string) =>
-      scope.op('Concat', [before, toHeads(scope, project(scope, x, `self_attn.${name}`))], { axis: 2 })
-    const keys = append(tail.keys, 'k_proj')
-    const values = append(tail.values, 'v_proj')
-    const ofPast = scope.op('MatMul', [query, past.keysTransposed])
-    const ofTail = scope.op('MatMul', [query, scope.op('Transpose', [keys], { perm: [0, 1, 3, 2] })])
-    const weights = scope.op('Softmax', [scope.op('Concat', [ofPast, ofTail], { axis: -1 })], { axis: -1 })
-    const lengths = scope.op(
-      'Concat',
-      [ofPast, ofTail].map((scores) => scope.op('Shape', [scores], { start: 3, end: 4 })),
-      { axis: 0 },
+  /** `lengths` [2] are those of the past and of this chunk, this step included. */
+  function selfAttention(scope: Scope, x: Value, tail: Stretch, lengths: Value) {
+    const weight = new Float32Array(3 * width * width)
+    // The product of query and key is scaled through the query's weights.
+    weight.set(read('self_attn.q_proj').map((value) => value * queryScale))
+    weight.set(read('self_attn.k_proj'), width * width)
+    weight.set(read('self_attn.v_proj'), 2 * width * width)
+    const projected = linear(scope.at('qkv_proj'), x, { weight, inputs: width, outputs: 3 * width })
+    const [query, key, value] = scope.ops(
+      'Split',
+      [scope.op('Reshape', [projected, scope.int64([-1, 3 * heads, 1, headWidth])])],
+      3,
+      { axis: 1, num_outputs: 3 },
     )
+    const keys = scope.op('Concat', [tail.keys, key!], { axis: 2 })
+    const values = scope.op('Concat', [tail.values, value!], { axis: 2 })
+    const scores = [past.keys, keys].map((stretch) =>
+      scope.op('com.microsoft.FusedMatMul', [query!, stretch], { transB: 1 }),
+    )
+    const weights = scope.op('Softmax', [scope.op('Concat', scores, { axis: 3 })], { axis: -1 })
     const [pastWeights, tailWeights] = scope.ops('Split', [weights, lengths], 2, { axis: 3 })
     const mixed = scope.op('Add', [
       scope.op('MatMul', [pastWeights!, past.values]),
       scope.op('MatMul', [tailWeights!, values]),
     ])
-    return { x: project(scope, fromHeads(scope, mixed), 'self_attn.out_proj'), keys, values }
+    const joined = scope.op('Reshape', [mixed, scope.int64([-1, width])])
+    return { x: square(scope.at('out_proj'), joined, read('self_attn.out_proj')), keys, values }
   }
 
   function crossAttention(scope: Scope, x: Value): Value {
-    const query = scaledQuery(scope, x, 'encoder_attn.q_proj')
-    const scores = scope.op('Add', [scope.op('MatMul', [query, cross.keysTransposed]), cross.bias])
-    const mixed = scope.op('MatMul', [scope.op('Softmax', [scores], { axis: -1 }), cross.values])
-    return project(scope, fromHeads(scope, mixed), 'encoder_attn.out_proj')
+    const scaled = read('encoder_attn.q_proj').map((value) => value * queryScale)
+    const query = scope.op('Reshape', [square(scope.at('q_proj'), x, scaled), scope.int64([-1, heads, 1, headWidth])])
+    const scores = scope.op('com.microsoft.FusedMatMul', [query, cross.keys], { transB: 1 })
+    const weights = scope.op('Softmax', [scope.op('Add', [scores, cross.bias])], { axis: -1 })
+    const joined = scope.op('Reshape', [scope.op('MatMul', [weights, cross.values]), scope.int64([-1, width])])
+    return square(scope.at('out_proj'), joined, read('encoder_attn.out_proj'))
   }
 
-  return (scope: Scope, input: Value, tail: { keys: Value; values: Value }) => {
-    const attended = selfAttention(scope.at('self_attn'), norm(scope, input, 'self_attn_layer_norm'), tail)
+  return (scope: Scope, input: Value, tail: Stretch, lengths: Value) => {
+    const normed = norm(scope, input, 'self_attn_layer_norm')
+    const attended = selfAttention(scope.at('self_attn'), normed, tail, lengths)
     let x = scope.op('Add', [input, attended.x])
 
     const addCross = (rows: Value) =>
@@ -81,8 +87,10 @@ export function createDecoderLayer(options: {
       x = addCross(x)
     }
 
-    const wide = project(scope, norm(scope, x, 'final_layer_norm'), 'fc1', width, feedForward)
-    const narrow = project(scope, scope.op('Gelu', [wide]), 'fc2', feedForward, width)
+    const fc1 = { weight: read('fc1', width, feedForward), inputs: width, outputs: feedForward }
+    const wide = linear(scope.at('fc1'), norm(scope, x, 'final_layer_norm'), fc1)
+    const fc2 = { weight: read('fc2', feedForward, width), inputs: feedForward, outputs: width }
+    const narrow = linear(scope.at('fc2'), scope.op('Gelu', [wide]), fc2)
     return { x: scope.op('Add', [x, narrow]), keys: attended.keys, values: attended.values }
   }
 }

@@ -1,7 +1,7 @@
 import { musicDecoder } from '#shared/model/graph.ts'
-import { layerNorm, linear, maskBias } from '../layers.ts'
+import { asFloat32, asReal, layerNorm, linear, maskBias } from '../layers.ts'
 import type { ModelFolder } from '../model-folder.ts'
-import { createGraph, type Graph, type Port, type Scope, type Value } from '../onnx-graph.ts'
+import { createGraph, type Graph, type Port, type Precision, type Scope, type Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import { codebookDelays, type DecoderConfig } from './config.ts'
 import { createDecoderLayer } from './decoder-layer.ts'
@@ -15,20 +15,25 @@ import { guide, holdDelays, sample } from './sampling.ts'
  */
 export function writeDecoder(
   folder: ModelFolder,
-  options: { checkpoint: Checkpoint; config: DecoderConfig; guided: boolean; withLogits: boolean },
+  options: {
+    checkpoint: Checkpoint
+    config: DecoderConfig
+    guided: boolean
+    precision: Precision
+    withLogits: boolean
+  },
 ): void {
-  const { checkpoint, config, guided, withLogits } = options
+  const { checkpoint, config, guided, precision, withLogits } = options
   const { num_hidden_layers: layers, num_attention_heads: heads, hidden_size: width, num_codebooks: codebooks } = config
   const headWidth = width / heads
-  const graph = createGraph(folder, musicDecoder.file)
+  const graph = createGraph(folder, musicDecoder.file, precision)
   const inputs = declareInputs(graph, config, guided)
 
   const scope = graph.at('decoder')
   const perLayer = (stacked: Value) =>
     scope
-      .ops('Split', [stacked], layers, { axis: 0, num_outputs: layers })
+      .ops('Split', [asReal(scope, stacked)], layers, { axis: 0, num_outputs: layers })
       .map((slice) => scope.op('Squeeze', [slice, scope.int64([0])]))
-  const transposed = (keys: Value) => scope.op('Transpose', [keys], { perm: [0, 1, 3, 2] })
   const pastKeys = perLayer(inputs.pastKeys)
   const pastValues = perLayer(inputs.pastValues)
   const crossKeys = perLayer(inputs.crossKeys)
@@ -40,17 +45,18 @@ export function writeDecoder(
       config,
       layer,
       guided,
-      past: { keysTransposed: transposed(pastKeys[layer]!), values: pastValues[layer]! },
-      cross: { keysTransposed: transposed(crossKeys[layer]!), values: crossValues[layer]!, bias: textBias },
+      past: { keys: pastKeys[layer]!, values: pastValues[layer]! },
+      cross: { keys: crossKeys[layer]!, values: crossValues[layer]!, bias: textBias },
     }),
   )
   const embed = createEmbedding(scope, checkpoint, config)
   const toLogits = createHeads(scope, checkpoint, config)
+  const pastLength = scope.op('Shape', [inputs.pastKeys], { start: 3, end: 4 })
   const noSteps = (past: Value) => scope.op('Slice', [past, scope.int64([0]), scope.int64([0]), scope.int64([2])])
 
   const rows = guided ? 'rows' : 'batch'
   const column: Port = { name: 'codes', type: 'int64', dims: ['batch', codebooks] }
-  const tail = (name: string): Port => ({ name, type: 'float32', dims: [rows, heads, '', headWidth] })
+  const tail = (name: string): Port => ({ name, type: scope.real, dims: [rows, heads, '', headWidth] })
   const logitsPort: Port = { name: 'logits', type: 'float32', dims: ['batch', codebooks, config.vocab_size] }
   const results = scope.at('loop').loop({
     steps: scope.op('Squeeze', [scope.op('Shape', [inputs.uniforms], { start: 0, end: 1 })]),
@@ -65,12 +71,14 @@ export function writeDecoder(
     stacked: withLogits ? [column, logitsPort] : [column],
     body(loop, step, [codes, ...tails]) {
       const position = loop.op('Add', [inputs.position, step])
+      const tailLength = loop.op('Unsqueeze', [loop.op('Add', [step, loop.int64(1)]), loop.int64([0])])
+      const lengths = loop.op('Concat', [pastLength, tailLength], { axis: 0 })
       const embedded = embed(loop.at('embed'), codes!, position)
       let x = guided ? loop.op('Concat', [embedded, embedded], { axis: 0 }) : embedded
       const grown: Value[] = []
       for (const [layer, run] of runLayer.entries()) {
         const [keys, values] = tails.slice(2 * layer, 2 * layer + 2)
-        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! })
+        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! }, lengths)
         x = result.x
         grown.push(result.keys, result.values)
       }
@@ -99,7 +107,7 @@ export function writeDecoder(
   const columns = results[1 + 2 * layers]!
   const joined = (past: Value, ofTail: (index: number) => boolean) => {
     const stacked = tails.filter((_, i) => ofTail(i)).map((part) => scope.op('Unsqueeze', [part, scope.int64([0])]))
-    return scope.op('Concat', [past, scope.op('Concat', stacked, { axis: 0 })], { axis: 3 })
+    return scope.op('Concat', [past, asFloat32(scope, scope.op('Concat', stacked, { axis: 0 }))], { axis: 3 })
   }
   const cacheDims = [layers, rows, heads, 'end', headWidth]
   graph.output({ name: musicDecoder.columns, type: 'int64', dims: ['steps', 'batch', codebooks] }, columns)
@@ -150,6 +158,6 @@ function createHeads(scope: Scope, checkpoint: Checkpoint, config: DecoderConfig
     const normed = layerNorm(step.at('layer_norm'), x, { checkpoint, name, width, epsilon: 1e-5 })
     const outputs = codebooks * codebookSize
     const flat = linear(step.at('lm_heads'), normed, { weight: heads, inputs: width, outputs })
-    return step.op('Reshape', [flat, scope.int64([-1, codebooks, codebookSize])])
+    return step.op('Reshape', [asFloat32(step, flat), scope.int64([-1, codebooks, codebookSize])])
   }
 }

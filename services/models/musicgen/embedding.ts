@@ -1,3 +1,4 @@
+import { asFloat32, asReal } from '../layers.ts'
 import type { Scope, Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import type { DecoderConfig } from './config.ts'
@@ -16,13 +17,13 @@ export function createEmbedding(scope: Scope, checkpoint: Checkpoint, config: De
   const half = width / 2
   const decay = Math.fround(-Math.log(10000) / (half - 1))
   const frequency = Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(i * decay)))
-  const frequencies = scope.weight('frequencies', [half], frequency)
+  const frequencies = scope.weight('frequencies', [half], frequency, 'float32')
 
   return (step: Scope, codes: Value, position: Value): Value => {
     const embedded = step.op('Gather', [table, step.op('Add', [codes, offsets])])
-    const sum = step.op('ReduceSum', [embedded, step.int64([1])], { keepdims: 0 })
-    const angles = step.op('Mul', [step.op('Cast', [position], { to: 1 }), frequencies])
+    const sum = step.op('ReduceSum', [asFloat32(step, embedded), step.int64([1])], { keepdims: 0 })
+    const angles = step.op('Mul', [step.cast(position, 'float32'), frequencies])
     const sinusoid = step.op('Concat', [step.op('Cos', [angles]), step.op('Sin', [angles])], { axis: 0 })
-    return step.op('Add', [sum, sinusoid])
+    return asReal(step, step.op('Add', [sum, sinusoid]))
   }
 }

@@ -1,7 +1,7 @@
 import { textEncoder } from '#shared/model/graph.ts'
 import { linear, maskBias } from '../layers.ts'
 import type { ModelFolder } from '../model-folder.ts'
-import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
+import { createGraph, type Precision, type Scope, type Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import type { DecoderConfig, TextConfig } from './config.ts'
 import { relativePositionBias } from './relative-position.ts'
@@ -12,9 +12,14 @@ import { relativePositionBias } from './relative-position.ts'
  */
 export function writeTextEncoder(
   folder: ModelFolder,
-  { checkpoint, text, decoder }: { checkpoint: Checkpoint; text: TextConfig; decoder: DecoderConfig },
+  {
+    checkpoint,
+    text,
+    decoder,
+    precision,
+  }: { checkpoint: Checkpoint; text: TextConfig; decoder: DecoderConfig; precision: Precision },
 ): void {
-  const graph = createGraph(folder, textEncoder.file)
+  const graph = createGraph(folder, textEncoder.file, precision)
   const ids = graph.input({ name: textEncoder.inputIds, type: 'int64', dims: ['batch', 'text'] })
   const mask = graph.input({ name: textEncoder.attentionMask, type: 'int64', dims: ['batch', 'text'] })
 
