@@ -1,5 +1,5 @@
-import { buildClip } from './clip/build.ts'
-import { writeTinyClip } from './clip/tiny.ts'
+import { buildTowers } from './classifier/build-towers.ts'
+import { writeTinyClip } from './classifier/tiny-clip.ts'
 import { buildMusicgen } from './musicgen/build.ts'
 import { writeTinyMusicgen } from './musicgen/tiny.ts'
 
@@ -19,7 +19,7 @@ export const catalogue = {
     source: generated,
     license: 'MIT',
     checkpoint: (dir: string) => writeTinyClip(dir, { seed: 1 }),
-    build: buildClip,
+    build: buildTowers,
   },
 } as const
 

@@ -1,8 +1,6 @@
 import sharp from 'sharp'
-import type { ClassifierManifest } from '#shared/model/manifest.ts'
+import type { ImageSpec } from '#shared/model/manifest.ts'
 import { type Raster, resample } from './resample.ts'
-
-type ImageSpec = ClassifierManifest['classifier']['image']
 
 /** How many times larger than needed a picture may stay before the exact resampling. */
 const oversampling = 4

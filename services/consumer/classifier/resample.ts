@@ -1,4 +1,4 @@
-import type { ClassifierManifest } from '#shared/model/manifest.ts'
+import type { ImageSpec } from '#shared/model/manifest.ts'
 
 /** 8 bits of red, green and blue side by side. */
 export interface Raster {
@@ -19,7 +19,7 @@ interface Window {
   length: number
 }
 
-export type Kernel = ClassifierManifest['classifier']['image']['resample']
+export type Kernel = ImageSpec['resample']
 
 /** Weights are fixed-point with this many fractional bits, so that a sum over pixels fits 32 bits. */
 const fractionBits = 22

@@ -4,6 +4,7 @@ import sharp from 'sharp'
 import { preprocess } from '../../../../services/consumer/classifier/preprocess.ts'
 import { resample } from '../../../../services/consumer/classifier/resample.ts'
 import golden from '../../../golden/clip.json' with { type: 'json' }
+import siglip from '../../../golden/siglip.json' with { type: 'json' }
 import { tolerance } from '../../../golden/tolerance.ts'
 
 const side = 64
@@ -17,7 +18,7 @@ const image = {
   deviation: [1 / 255, 1 / 255, 1 / 255] as [number, number, number],
 }
 
-/** The pictures of test/golden/clip.py: gradients that wrap around. */
+/** The pictures of test/golden/classifier.py: gradients that wrap around. */
 function raster(width: number, height: number) {
   const data = new Uint8Array(width * height * 3)
   for (let y = 0; y < height; y++) {
@@ -66,10 +67,13 @@ const [red, green, blue, white, black] = [
 const colors = [red!, green!, blue!, white!]
 
 describe('preprocess', () => {
-  for (const { width, height, bytes } of golden.pictures) {
-    it(`prepares ${width} x ${height} pixels as the reference does`, async () => {
+  for (const { width, height, bytes, keepAspect } of [
+    ...golden.pictures.map((each) => ({ ...each, keepAspect: true })),
+    ...siglip.pictures.map((each) => ({ ...each, keepAspect: false })),
+  ]) {
+    it(`prepares ${width} x ${height} pixels, ${keepAspect ? 'cut' : 'squeezed'}, as the reference does`, async () => {
       const png = await picture(width, height).png().toBuffer()
-      const values = await preprocess(png, image, { limitInputPixels: 1_000_000 })
+      const values = await preprocess(png, { ...image, keepAspect }, { limitInputPixels: 1_000_000 })
       const expected = Buffer.from(bytes, 'base64')
       const differences = Array.from(values, (value, i) => {
         const plane = side * side

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { embedLabels } from '../../../../services/models/clip/label-embeddings.ts'
-import { readLabels, sentences } from '../../../../services/models/clip/labels.ts'
+import { embedLabels } from '../../../../services/models/classifier/label-embeddings.ts'
+import { readLabels, sentences } from '../../../../services/models/classifier/labels.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'labels-'))
 after(() => rmSync(dir, { recursive: true }))

@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRandomWeights } from '../random-weights.ts'
 import { type Tensor, writeSafetensors } from '../safetensors.ts'
-import { endId, startId, tinyTokenizer, tinyTokenizerConfig } from './tiny-tokenizer.ts'
+import { endId, startId, tinyTokenizer, tinyTokenizerConfig } from './tiny-clip-tokenizer.ts'
+import { tinyLayers } from './tiny-layers.ts'
 
 const config = {
   architectures: ['CLIPModel'],
@@ -57,27 +58,7 @@ export function writeTinyClip(dir: string, { seed }: { seed: number }): void {
 function weights(seed: number): Tensor[] {
   const random = createRandomWeights(seed)
   const { text_config: text, vision_config: vision, projection_dim: projection } = config
-  const linear = (name: string, to: number, from: number) => [
-    random(`${name}.weight`, [to, from], { deviation: from ** -0.5 }),
-    random(`${name}.bias`, [to], { deviation: 0.1 }),
-  ]
-  const layerNorm = (name: string, width: number) => [
-    random(`${name}.weight`, [width], { mean: 1, deviation: 0.1 }),
-    random(`${name}.bias`, [width], { deviation: 0.1 }),
-  ]
-  const layers = (
-    name: string,
-    { hidden_size: width, intermediate_size: wide, num_hidden_layers }: typeof text | typeof vision,
-  ) =>
-    Array.from({ length: num_hidden_layers }, (_, i) => `${name}.encoder.layers.${i}`).flatMap((layer) => [
-      ...layerNorm(`${layer}.layer_norm1`, width),
-      ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((part) =>
-        linear(`${layer}.self_attn.${part}`, width, width),
-      ),
-      ...layerNorm(`${layer}.layer_norm2`, width),
-      ...linear(`${layer}.mlp.fc1`, wide, width),
-      ...linear(`${layer}.mlp.fc2`, width, wide),
-    ])
+  const { layerNorm, layers } = tinyLayers(random)
   const patches = (vision.image_size / vision.patch_size) ** 2
   const patchDims = [vision.hidden_size, 3, vision.patch_size, vision.patch_size]
   return [
