@@ -19,7 +19,7 @@ export async function buildTowers(options: {
   name: string
   source: ClassifierManifest['source']
   license: string
-  precision: 'fp32'
+  precision: ClassifierManifest['precision']
   labels?: Labels
 }): Promise<void> {
   const { checkpointDir, outDir, name, source, license, precision, labels = readLabels() } = options

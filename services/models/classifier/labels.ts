@@ -13,6 +13,8 @@ const LabelSet = Type.Object(
           name: Type.String({ minLength: 1 }),
           /** What the text tower reads. */
           text: Type.String({ minLength: 1 }),
+          /** What a ready-made classifier calls it, if not by its name. */
+          class: Type.Optional(Type.String({ minLength: 1 })),
         },
         { additionalProperties: false },
       ),
@@ -25,8 +27,11 @@ export type LabelSet = Static<typeof LabelSet>
 
 const Labels = Type.Object(
   {
-    /** Of the softmax over cosine similarities; null takes the checkpoint's own, exp(-logit_scale). */
-    temperature: Type.Union([Type.Null(), Type.Number({ exclusiveMinimum: 0 })]),
+    /**
+     * Divides what the softmax over each set gets: cosine similarities, or the logits of a ready-made classifier. null
+     * takes the checkpoint's own, exp(-logit_scale) or 1.
+     */
+    temperature: Type.Union([Type.Null(), Type.Number({ minimum: 1e-3, maximum: 1e3 })]),
     genres: LabelSet,
     styles: LabelSet,
   },
