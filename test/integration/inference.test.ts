@@ -164,8 +164,8 @@ test('a process whose only work was given up is left alive', async () => {
     controller.abort()
     await assert.rejects(given, { name: 'AbortError' })
     await sleep(1500)
-    const { crop } = classifierManifest.classifier.image
-    await classify(new Float32Array(3 * crop * crop), forever)
+    const { crop } = classifierManifest.classifier.graphs[0]!.image
+    await classify([new Float32Array(3 * crop * crop)], forever)
     assert.equal(pids.length, 1)
   })
 })

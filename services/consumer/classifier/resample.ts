@@ -8,13 +8,21 @@ export interface Raster {
   data: Uint8Array | Uint8ClampedArray
 }
 
+/** Where a part of a picture lies: its left and upper edge, and the size of the whole. */
+export interface Part {
+  left: number
+  top: number
+  width: number
+  height: number
+}
+
 /** The source pixels that make one output pixel, from `first` on. */
 interface Taps {
   first: number
   weights: Int32Array
 }
 
-interface Window {
+export interface Window {
   offset: number
   length: number
 }
@@ -27,28 +35,42 @@ const fractionBits = 22
 const half = 1 << (fractionBits - 1)
 
 /**
- * Resizes `source` to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
- * out the rest. Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), by which image models are
+ * Resizes a picture to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
+ * out the rest. `source` is the picture, or the part of it at `from`, as long as it has all that `sourceWindow` says.
+ * Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), by which image models are
  * trained: antialiasing kernels, 8 bits between the two passes, and the pass down the columns first where the height
  * shrinks by more than twice what the width does.
  */
 export function resample(
   source: Raster,
-  target: { width: number; height: number; columns: Window; rows: Window; kernel: Kernel },
+  target: { width: number; height: number; columns: Window; rows: Window; kernel: Kernel; from?: Part },
 ): Raster {
-  const across = taps(source.width, target.width, target.columns, target.kernel)
-  const down = taps(source.height, target.height, target.rows, target.kernel)
-  const shrunk = source.height - target.height
-  const downFirst = shrunk > 0 && shrunk > 2 * (source.width - target.width)
-  if (downFirst) return resizeRows(resizeColumns(source, down), across)
-  // Only the rows that the second pass reads: of a very tall picture, a small part.
-  const { first } = down[0]!
-  const last = down.at(-1)!
-  const stride = source.width * 3
-  const data = source.data.subarray(first * stride, (last.first + last.weights.length) * stride)
-  const read = { width: source.width, height: data.length / stride, data }
-  const shifted = down.map((tap) => ({ ...tap, first: tap.first - first }))
-  return resizeColumns(resizeRows(read, across), shifted)
+  const { width, height, left, top } = target.from ?? { width: source.width, height: source.height, left: 0, top: 0 }
+  const across = shift(taps(width, target.width, target.columns, target.kernel), -left)
+  const down = shift(taps(height, target.height, target.rows, target.kernel), -top)
+  const shrunk = height - target.height
+  if (shrunk > 0 && shrunk > 2 * (width - target.width)) return resizeRows(resizeColumns(source, down), across)
+  const { offset, length } = extent(down)
+  return resizeColumns(resizeRows(crop(source, offset, length), across), shift(down, -offset))
+}
+
+/** The columns, or rows, of a picture of `from` in all that resizing it to `to` needs for those in `window`. */
+export function sourceWindow(from: number, to: number, window: Window, kernel: Kernel): Window {
+  return extent(taps(from, to, window, kernel))
+}
+
+function extent(taps: Taps[]): Window {
+  const offset = Math.min(...taps.map(({ first }) => first))
+  return { offset, length: Math.max(...taps.map(({ first, weights }) => first + weights.length)) - offset }
+}
+
+function shift(taps: Taps[], by: number): Taps[] {
+  return taps.map(({ first, weights }) => ({ first: first + by, weights }))
+}
+
+/** Some of the rows, not copied. */
+function crop({ width, data }: Raster, offset: number, height: number): Raster {
+  return { width, height, data: data.subarray(offset * width * 3, (offset + height) * width * 3) }
 }
 
 /** Changes the width of every row. */
