@@ -5,7 +5,7 @@ import { type ClassifierManifest, modelFormat } from '#shared/model/manifest.ts'
 import { CheckpointError } from '../checkpoint-error.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
-import { type LabelSet, type Labels, readLabels } from './labels.ts'
+import { type LabelSet, type Labels, labelsFor } from './labels.ts'
 import { logits, openReadyMade, type ReadyMade } from './ready-made.ts'
 
 const sets = ['genres', 'styles'] as const
@@ -24,9 +24,10 @@ export async function buildReadyMade(options: {
   source: ClassifierManifest['source']
   license: string
   precision: ClassifierManifest['precision']
+  /** In place of the checkpoint's or WikiArt's. */
   labels?: Labels
 }): Promise<void> {
-  const { checkpointDir, outDir, name, source, license, precision, labels = readLabels() } = options
+  const { checkpointDir, outDir, name, source, license, precision, labels = labelsFor(checkpointDir) } = options
   const parts = await openParts(checkpointDir)
   const chosen = parts.map(({ gives, classifier }) => ({
     classifier,

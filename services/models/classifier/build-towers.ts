@@ -5,7 +5,7 @@ import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
 import { openCheckpoint } from '../safetensors.ts'
 import { readImageSpec } from './image-spec.ts'
 import { embedLabels, openTextEmbedder } from './label-embeddings.ts'
-import { type Labels, readLabels } from './labels.ts'
+import { type Labels, labelsFor } from './labels.ts'
 import { openTowers, type Towers } from './towers.ts'
 
 /**
@@ -20,9 +20,10 @@ export async function buildTowers(options: {
   source: ClassifierManifest['source']
   license: string
   precision: ClassifierManifest['precision']
+  /** In place of the checkpoint's or WikiArt's. */
   labels?: Labels
 }): Promise<void> {
-  const { checkpointDir, outDir, name, source, license, precision, labels = readLabels() } = options
+  const { checkpointDir, outDir, name, source, license, precision, labels = labelsFor(checkpointDir) } = options
   const checkpoint = openCheckpoint(checkpointDir)
   try {
     const towers = openTowers(checkpointDir, checkpoint)

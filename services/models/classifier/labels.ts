@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 
@@ -49,9 +50,17 @@ export function readLabels(path: string | URL = new URL('labels.json', import.me
   for (const set of ['genres', 'styles'] as const) {
     const names = labels[set].labels.map(({ name }) => name)
     const twice = names.find((name, i) => names.indexOf(name) !== i)
+    const least = set === 'styles' ? 5 : 1
+    if (names.length < least) throw new Error(`${path}: /${set}/labels has ${names.length}, expected at least ${least}`)
     if (twice) throw new Error(`${path}: /${set}/labels has the name ${twice} twice, expected every name once`)
   }
   return labels
+}
+
+/** The labels beside a checkpoint in its `labels.json`, if it has one, else WikiArt's. */
+export function labelsFor(checkpointDir: string): Labels {
+  const path = join(checkpointDir, 'labels.json')
+  return existsSync(path) ? readLabels(path) : readLabels()
 }
 
 /** Every sentence about a label. */
