@@ -8,6 +8,8 @@ export const tolerance = {
   pcmDecibels: 60,
   /** CLIP's and SigLIP's image and text embeddings, of length 1. */
   embedding: 1e-5,
+  /** The least cosine of an image embedding with that of the float32 graph, by precision. */
+  embeddingCosine: { fp16: 0.99999, int8: 0.999, int4: 0.96 },
   /** Of a genre or a style. */
   probability: 1e-5,
   /** Of a normalised colour of a pixel, about -2 to 2. */

@@ -31,7 +31,7 @@ export async function buildTowers(options: {
     const { genres, styles } = await embedAll(labels, towers)
     const temperature = labels.temperature ?? towers.temperature
     writeModelFolder(outDir, (folder) => {
-      const graph = createGraph(folder, imageClassifier.file)
+      const graph = createGraph(folder, imageClassifier.file, precision)
       const dims = ['batch', 3, image.crop, image.crop]
       const pixels = graph.input({ name: imageClassifier.pixelValues, type: 'float32', dims })
       const embedding = towers.imageTower(graph.at('vision_model'), pixels)
@@ -79,7 +79,7 @@ async function embedAll(labels: Labels, towers: Towers) {
   }
 }
 
-/** Softmax over the cosine similarities of the picture with each label, divided by the temperature. */
+/** Softmax over the cosine similarities of the picture with each label, divided by the temperature; always in float32. */
 function probabilities(
   scope: Scope,
   { embedding, labels, temperature }: { embedding: Value; labels: Float32Array[]; temperature: number },
@@ -89,6 +89,6 @@ function probabilities(
   const columns = Float32Array.from({ length: width * labels.length }, (_, i) => {
     return labels[i % labels.length]![Math.floor(i / labels.length)]! / temperature
   })
-  const logits = scope.op('MatMul', [embedding, scope.weight('labels', [width, labels.length], columns)])
+  const logits = scope.op('MatMul', [embedding, scope.weight('labels', [width, labels.length], columns, 'float32')])
   return scope.op('Softmax', [logits], { axis: -1 })
 }

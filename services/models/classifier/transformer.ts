@@ -1,4 +1,4 @@
-import { layerNorm, linear } from '../layers.ts'
+import { asFloat32, asReal, layerNorm, linear } from '../layers.ts'
 import type { Scope, Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import type { TowerConfig } from './tower-config.ts'
@@ -37,7 +37,10 @@ export function attention(
   const { heads, width, mask } = options
   const split = (value: Value, perm: number[]) =>
     scope.op('Transpose', [scope.op('Reshape', [value, scope.int64([0, 0, heads, width / heads])])], { perm })
-  const queries = scope.op('Mul', [split(options.queries, [0, 2, 1, 3]), scope.float32((width / heads) ** -0.5)])
+  const queries = scope.op('Mul', [
+    split(options.queries, [0, 2, 1, 3]),
+    asReal(scope, scope.float32((width / heads) ** -0.5)),
+  ])
   // [batch, heads, time, time]
   const products = scope.op('MatMul', [queries, split(options.keys, [0, 2, 3, 1])])
   const scores = mask === undefined ? products : scope.op('Add', [products, mask])
@@ -62,7 +65,7 @@ function activate(scope: Scope, activation: TowerConfig['hidden_act'], x: Value)
   if (activation === 'gelu') return scope.op('Gelu', [x])
   if (activation === 'gelu_pytorch_tanh') return scope.op('Gelu', [x], { approximate: 'tanh' })
   // x * sigmoid(1.702 x), the approximation that OpenAI's CLIP was trained with.
-  return scope.op('Mul', [x, scope.op('Sigmoid', [scope.op('Mul', [x, scope.float32(1.702)])])])
+  return scope.op('Mul', [x, scope.op('Sigmoid', [scope.op('Mul', [x, asReal(scope, scope.float32(1.702))])])])
 }
 
 /** The checkpoint's linear layer `name`, with its bias. */
@@ -94,13 +97,14 @@ export function patches(
   { name, pixels, width, patch, bias }: { name: string; pixels: Value; width: number; patch: number; bias: boolean },
 ): Value {
   const dims = [width, 3, patch, patch]
-  const inputs = [pixels, scope.weight('patch_embedding', dims, checkpoint.read(`${name}.weight`, dims))]
+  const inputs = [asReal(scope, pixels), scope.weight('patch_embedding', dims, checkpoint.read(`${name}.weight`, dims))]
   if (bias) inputs.push(scope.weight('patch_embedding.bias', [width], checkpoint.read(`${name}.bias`, [width])))
   const grid = scope.op('Conv', inputs, { kernel_shape: [patch, patch], strides: [patch, patch] })
   return scope.op('Transpose', [scope.op('Reshape', [grid, scope.int64([0, width, -1])])], { perm: [0, 2, 1] })
 }
 
-/** Scales the rows of x [batch, width] to length 1. */
+/** Scales the rows of x [batch, width] to length 1, in float32. */
 export function unitLength(scope: Scope, x: Value): Value {
-  return scope.op('Div', [x, scope.op('ReduceL2', [x, scope.int64([-1])], { keepdims: 1 })])
+  const rows = asFloat32(scope, x)
+  return scope.op('Div', [rows, scope.op('ReduceL2', [rows, scope.int64([-1])], { keepdims: 1 })])
 }

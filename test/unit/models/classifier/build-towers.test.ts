@@ -9,10 +9,11 @@ import { ClassifierManifest } from '#shared/model/manifest.ts'
 import { openGraph } from '../../../../services/consumer/onnx/graph.ts'
 import { buildTowers } from '../../../../services/models/classifier/build-towers.ts'
 import { openTextEmbedder } from '../../../../services/models/classifier/label-embeddings.ts'
-import { readLabels } from '../../../../services/models/classifier/labels.ts'
+import { type Labels, readLabels } from '../../../../services/models/classifier/labels.ts'
 import { writeTinyClip } from '../../../../services/models/classifier/tiny-clip.ts'
 import { writeTinySiglip } from '../../../../services/models/classifier/tiny-siglip.ts'
 import { openTowers, type Towers } from '../../../../services/models/classifier/towers.ts'
+import type { Precision } from '../../../../services/models/onnx-graph.ts'
 import { openCheckpoint } from '../../../../services/models/safetensors.ts'
 import clip from '../../../golden/clip.json' with { type: 'json' }
 import siglip from '../../../golden/siglip.json' with { type: 'json' }
@@ -58,9 +59,19 @@ for (const { name, golden, write, tooLong } of [
         }
       }))
 
+    for (const precision of ['fp16', 'int8', 'int4'] as const) {
+      it(`may be built in ${precision}, close to float32`, async () => {
+        await build(join(dir, 'built'), { precision })
+        const { [imageClassifier.embedding]: found } = await classify(join(dir, 'built'))
+        const expected = floats(golden.image_embeddings)
+        const cosine = found!.reduce((sum, value, i) => sum + value * expected[i]!, 0) / 2
+        assert.ok(cosine >= tolerance.embeddingCosine[precision], `the cosine is ${cosine}`)
+      })
+    }
+
     it('gives probabilities that sum to 1 at every temperature', async () => {
       for (const temperature of [0.001, 0.07, 100]) {
-        await build(join(dir, 'built'), { ...readLabels(), temperature })
+        await build(join(dir, 'built'), { labels: { ...readLabels(), temperature } })
         const outputs = await classify(join(dir, 'built'))
         for (const [set, size] of [
           [imageClassifier.genres, 10],
@@ -133,7 +144,7 @@ describe('a SigLIP checkpoint', () => {
   })
 })
 
-function build(outDir: string, labels = readLabels()): Promise<void> {
+function build(outDir: string, options: { labels?: Labels; precision?: Precision } = {}): Promise<void> {
   return buildTowers({
     checkpointDir,
     outDir,
@@ -141,7 +152,7 @@ function build(outDir: string, labels = readLabels()): Promise<void> {
     source: { repository: 'none', revision: 'seed', generated: true },
     license: 'MIT',
     precision: 'fp32',
-    labels,
+    ...options,
   })
 }
 
@@ -176,8 +187,12 @@ async function classify(model: string): Promise<Record<string, Float32Array>> {
 }
 
 function assertClose(found: Float32Array, base64: string, limit: number): void {
-  const expected = new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer)
+  const expected = floats(base64)
   assert.equal(found.length, expected.length)
   const worst = Math.max(...found.map((value, i) => Math.abs(value - expected[i]!)))
   assert.ok(worst <= limit, `differs by ${worst}, expected at most ${limit}`)
+}
+
+function floats(base64: string): Float32Array {
+  return new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer)
 }
