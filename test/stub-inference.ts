@@ -16,14 +16,19 @@ export function createStubInference(): Inference {
       name: 'stub-classifier',
       source,
       classifier: {
-        image: {
-          resize: 32,
-          keepAspect: true,
-          crop: 32,
-          resample: 'bilinear',
-          mean: [0.5, 0.5, 0.5],
-          deviation: [0.5, 0.5, 0.5],
-        },
+        graphs: [
+          {
+            file: 'stub.onnx',
+            image: {
+              resize: 32,
+              keepAspect: true,
+              crop: 32,
+              resample: 'bilinear',
+              mean: [0.5, 0.5, 0.5],
+              deviation: [0.5, 0.5, 0.5],
+            },
+          },
+        ],
         genres,
         styles,
         embeddingWidth: 4,

@@ -1,6 +1,6 @@
 import type { MusicManifest, Precision } from '#shared/model/manifest.ts'
-import { buildClip } from './clip/build.ts'
-import { writeTinyClip } from './clip/tiny.ts'
+import { buildTowers } from './classifier/build-towers.ts'
+import { writeTinyClip } from './classifier/tiny-clip.ts'
 import { buildMusicgen } from './musicgen/build.ts'
 import { writeTinyMusicgen } from './musicgen/tiny.ts'
 
@@ -65,7 +65,7 @@ const imageTower = (
     kind: 'classifier',
     source: { repository, revision, generated: false },
     files: ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
-    precisions: ['fp32'],
+    precisions: ['fp32', 'fp16', 'int8', 'int4'],
     ...rest,
   }
 }
@@ -86,7 +86,7 @@ export const catalogue = {
     license: 'MIT',
     precisions: ['fp32'],
     checkpoint: (dir) => writeTinyClip(dir, { seed: 1 }),
-    build: buildClip,
+    build: buildTowers,
   },
   'musicgen-small': musicgen('facebook/musicgen-small', '4c8334b02c6ec4e8664a91979669a501ec497792', 2.36),
   'musicgen-medium': musicgen('facebook/musicgen-medium', 'd3bd7b00761b78ad7a8a05145ee31e7832e9916c', 8.04),
@@ -102,7 +102,7 @@ export const catalogue = {
     revision: '32bd64288804d66eefd0ccbe215aa642df71cc41',
     license: 'MIT',
     gigabytes: 1.71,
-    build: buildClip,
+    build: buildTowers,
   }),
   // The commit of the pull request that converted it: the main branch has no safetensors.
   'clip-vit-base-patch32': imageTower({
@@ -110,21 +110,21 @@ export const catalogue = {
     revision: 'c237dc49a33fc61debc9276459120b7eac67e7ef',
     license: 'MIT',
     gigabytes: 0.61,
-    build: buildClip,
+    build: buildTowers,
   }),
   'siglip-base-patch16-224': imageTower({
     repository: 'google/siglip-base-patch16-224',
     revision: '7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed',
     license: 'Apache-2.0',
     gigabytes: 0.81,
-    build: buildClip,
+    build: buildTowers,
   }),
   'siglip2-base-patch16-224': imageTower({
     repository: 'google/siglip2-base-patch16-224',
     revision: '75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2',
     license: 'Apache-2.0',
     gigabytes: 1.5,
-    build: buildClip,
+    build: buildTowers,
   }),
 } as const satisfies Record<string, Entry>
 

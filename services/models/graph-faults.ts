@@ -65,18 +65,28 @@ function musicGraphs({ music }: MusicManifest): Record<string, GraphPorts> {
   }
 }
 
+/** Of two graphs, each gives one of the label sets; foreign ones keep their own logits too. */
 function classifierGraphs({ classifier }: ClassifierManifest): Record<string, GraphPorts> {
-  const { image, genres, styles, embeddingWidth } = classifier
-  return {
-    [imageClassifier.file]: {
-      inputs: { [imageClassifier.pixelValues]: { type: 'float32', dims: ['batch', 3, image.crop, image.crop] } },
-      outputs: {
-        [imageClassifier.genres]: { type: 'float32', dims: ['batch', genres.length] },
-        [imageClassifier.styles]: { type: 'float32', dims: ['batch', styles.length] },
-        [imageClassifier.embedding]: { type: 'float32', dims: ['batch', embeddingWidth] },
+  const { graphs, genres, styles, embeddingWidth } = classifier
+  const float32 = (width: number | string, optional: boolean) => ({
+    type: 'float32' as const,
+    dims: ['batch', width],
+    optional,
+  })
+  return Object.fromEntries(
+    graphs.map(({ file, image }) => [
+      file,
+      {
+        inputs: { [imageClassifier.pixelValues]: { type: 'float32', dims: ['batch', 3, image.crop, image.crop] } },
+        outputs: {
+          [imageClassifier.genres]: float32(genres.length, graphs.length > 1),
+          [imageClassifier.styles]: float32(styles.length, graphs.length > 1),
+          [imageClassifier.embedding]: float32(embeddingWidth ?? 'width', embeddingWidth === undefined),
+          logits: float32('labels', true),
+        },
       },
-    },
-  }
+    ]),
+  )
 }
 
 /** Nothing is to run, so nothing is rearranged for speed: the weights stay where they are on the disk. */

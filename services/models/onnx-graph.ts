@@ -69,8 +69,11 @@ export interface LoopOptions {
 export interface Graph extends Scope {
   input(port: Port): Value
   output(port: Port, value: Value): void
-  /** Writes the graph; nothing can be added after. */
-  write(): void
+  /**
+   * Writes the graph; nothing can be added after. After the bytes of another model, `onto`, it becomes a part of that
+   * model's graph, whose values it can read by name: messages of protobuf that follow each other are one.
+   */
+  write(onto?: Uint8Array): void
 }
 
 interface Block {
@@ -188,19 +191,21 @@ export function createGraph(folder: ModelFolder, file: string, precision: Precis
       main.nodes.push({ name: `output/${name}`, opType: 'Identity', input: [value], output: [name] })
       outputs.push(encodePort(name, type, dims))
     },
-    write() {
+    write(onto) {
       data?.close()
-      const model = {
+      const added = { node: main.nodes, initializer: initializers, output: outputs }
+      const whole = {
         irVersion,
         producerName: 'promenade',
         opsetImport: [
           { domain: '', version: opset },
           { domain: 'com.microsoft', version: 1 },
         ],
-        graph: { name: file, node: main.nodes, initializer: initializers, input: inputs, output: outputs },
+        graph: { name: file, input: inputs, ...added },
       }
       const out = folder.create(file)
-      out.write(ModelProto.encode(ModelProto.fromObject(model)).finish())
+      if (onto) out.write(onto)
+      out.write(ModelProto.encode(ModelProto.fromObject(onto ? { graph: added } : whole)).finish())
       out.close()
     },
   }

@@ -61,10 +61,11 @@ export const musicDecoder = {
 export const audioDecoder = { file: 'audio-decoder.onnx', codes: 'codes', pcm: 'pcm' } as const
 
 /**
- * A picture to probabilities over both label sets.
+ * A picture to probabilities over both label sets. One graph gives all of it, or two graphs give the genres and the
+ * styles; the manifest lists their files.
  * in   pixelValues [batch, 3, crop, crop] float32, normalised
  * out  genres [batch, genres], styles [batch, styles] float32, each row sums to 1
- *      embedding [batch, embeddingWidth] float32, of length 1
+ *      embedding [batch, embeddingWidth] float32, of length 1; ready-made classifiers have none
  */
 export const imageClassifier = {
   file: 'image-classifier.onnx',

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 
 /** Raised whenever graphs and runner stop understanding each other; models of another format must be built again. */
-export const modelFormat = 1
+export const modelFormat = 2
 
 export const manifestFile = 'manifest.json'
 export const tokenizerFile = 'tokenizer.json'
@@ -59,24 +59,30 @@ export const MusicManifest = Type.Object({
 })
 export type MusicManifest = Static<typeof MusicManifest>
 
+/** From the checkpoint's preprocessor_config.json. */
+export const ImageSpec = Type.Object({
+  /** Pixels; the shorter side is resized to this, or both when `keepAspect` is false. */
+  resize: count,
+  keepAspect: Type.Boolean(),
+  /** Side of the square cut from the centre, in pixels: the graph's height and width. */
+  crop: count,
+  resample: Type.Enum(['nearest', 'bilinear', 'bicubic', 'lanczos3']),
+  /** Of red, green and blue, each from 0 to 1. */
+  mean: Type.Tuple([Type.Number(), Type.Number(), Type.Number()]),
+  deviation: Type.Tuple([Type.Number(), Type.Number(), Type.Number()]),
+})
+export type ImageSpec = Static<typeof ImageSpec>
+
 export const ClassifierManifest = Type.Object({
   ...common,
   kind: Type.Literal('classifier'),
   classifier: Type.Object({
-    /** From the checkpoint's preprocessor_config.json. */
-    image: Type.Object({
-      /** Pixels; the shorter side is resized to this, or both when `keepAspect` is false. */
-      resize: count,
-      keepAspect: Type.Boolean(),
-      /** Side of the square cut from the centre, in pixels: the graph's height and width. */
-      crop: count,
-      resample: Type.Enum(['nearest', 'bilinear', 'bicubic', 'lanczos3']),
-      mean: Type.Tuple([Type.Number(), Type.Number(), Type.Number()]),
-      deviation: Type.Tuple([Type.Number(), Type.Number(), Type.Number()]),
-    }),
+    /** Each sees the picture in its own way; together they give `imageClassifier`'s outputs. */
+    graphs: Type.Array(Type.Object({ file: Type.String({ minLength: 1 }), image: ImageSpec }), { minItems: 1 }),
     genres: Type.Array(Type.String(), { minItems: 1 }),
     styles: Type.Array(Type.String(), { minItems: 5 }),
-    embeddingWidth: count,
+    /** Absent when no graph gives an embedding. */
+    embeddingWidth: Type.Optional(count),
   }),
 })
 export type ClassifierManifest = Static<typeof ClassifierManifest>

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { provideMariadb } from '../../services/local/mariadb.ts'
+import { benchClassifier } from './classifier.ts'
 import { benchPipeline } from './pipeline.ts'
 
 const ms = (value: number) => `${value.toFixed(0)} ms`
@@ -26,6 +27,30 @@ command
     console.log(`  pipeline           ${perSecond(figures.pipeline_messages_per_second)}`)
     console.log(`  bare sqs-consumer  ${perSecond(figures.bare_sqs_consumer_messages_per_second)}`)
     console.log(`  ratio              ${ratio.toFixed(2)}`)
+  })
+
+command
+  .command('classifier')
+  .description('a full-size classifier beside transformers.js on the same graph, and how long preparing blocks')
+  .option('--pictures <number>', 'pictures for each of the measurements', readCount, 20)
+  .option('--json', 'print one JSON object')
+  .action(async ({ pictures, json }: { pictures: number; json?: boolean }) => {
+    const figures = await benchClassifier({ pictures })
+    if (json) return console.log(JSON.stringify(figures))
+    const { width, height } = figures.picture_pixels
+    console.log(`ViT-B/32 in fp32, ${pictures} JPEG pictures of ${width} x ${height}, one at a time`)
+    for (const [name, side] of [
+      ['ours', figures.ours],
+      ['transformers.js', figures.transformers_js],
+    ] as const) {
+      const { preprocess_ms: prepare, run_ms: run, peak_mib: peak } = side
+      console.log(`  ${name.padEnd(16)} prepare ${ms(prepare)}, run ${ms(run)}, peak memory ${peak.toFixed(0)} MiB`)
+    }
+    console.log(`  ratio            ${figures.ratio.toFixed(2)}`)
+    console.log('Longest time that preparing a picture keeps the thread from anything else')
+    for (const [pixels, block] of Object.entries(figures.longest_block_ms)) {
+      console.log(`  ${pixels.padEnd(16)} ${ms(block)}`)
+    }
   })
 
 await runCommandLine(command)

@@ -151,11 +151,12 @@ async function untilSucceeded(origin: string, key: string): Promise<void> {
 function freeInference(): Inference {
   const stub = createStubInference()
   const { classifier } = stub.classifierManifest
-  const image = { ...classifier.image, resize: 224, crop: 224, resample: 'bicubic' as const }
+  const [graph] = classifier.graphs
+  const image = { ...graph!.image, resize: 224, crop: 224, resample: 'bicubic' as const }
   const clip = [new Float32Array(320_000).fill(0.25)]
   return {
     ...stub,
-    classifierManifest: { ...stub.classifierManifest, classifier: { ...classifier, image } },
+    classifierManifest: { ...stub.classifierManifest, classifier: { ...classifier, graphs: [{ ...graph!, image }] } },
     compose: async () => clip,
   }
 }

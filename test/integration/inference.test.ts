@@ -110,12 +110,12 @@ test('a clip of an impossible length is refused and leaves the next alone', asyn
 
 test('pictures are classified while a composition runs', async () => {
   await withInference({}, async ({ classify, compose, classifierManifest }) => {
-    const { crop } = classifierManifest.classifier.image
+    const { crop } = classifierManifest.classifier.graphs[0]!.image
     let composed = false
     const composing = compose(clip, forever).then(() => {
       composed = true
     })
-    const { genre, styles } = await classify(new Float32Array(3 * crop * crop).fill(0.5), forever)
+    const { genre, styles } = await classify([new Float32Array(3 * crop * crop).fill(0.5)], forever)
     assert.equal(composed, false)
     assert.ok(genre.score > 0 && genre.score <= 1)
     assert.equal(styles.length, 5)
@@ -164,8 +164,8 @@ test('a process whose only work was given up is left alive', async () => {
     controller.abort()
     await assert.rejects(given, { name: 'AbortError' })
     await sleep(1500)
-    const { crop } = classifierManifest.classifier.image
-    await classify(new Float32Array(3 * crop * crop), forever)
+    const { crop } = classifierManifest.classifier.graphs[0]!.image
+    await classify([new Float32Array(3 * crop * crop)], forever)
     assert.equal(pids.length, 1)
   })
 })

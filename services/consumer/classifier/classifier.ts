@@ -13,27 +13,30 @@ export interface Classification {
   genre: Ranked
   /** The most probable styles, scores descending. */
   styles: Ranked[]
-  /** [embeddingWidth], of length 1 */
-  embedding: Float32Array
+  /** [embeddingWidth], of length 1; null from models that have none */
+  embedding: Float32Array | null
 }
 
-/** Pixel values to ranked genres and styles; the graph stays the caller's to release. */
+/** Pixel values to ranked genres and styles; `graphs` are the manifest's, in its order, and the caller's to release. */
 export function createClassifier(dependencies: {
   manifest: ClassifierManifest['classifier']
-  graph: Pick<Graph, 'run'>
+  graphs: readonly Pick<Graph, 'run'>[]
 }) {
-  const { manifest, graph } = dependencies
-  const { crop } = manifest.image
+  const { manifest, graphs } = dependencies
 
   return {
-    /** @param pixels [3, crop, crop], as `preprocess` makes them */
-    async classify(pixels: Float32Array): Promise<Classification> {
-      const outputs = await graph.run({
-        [imageClassifier.pixelValues]: { type: 'float32', data: pixels, dims: [1, 3, crop, crop] },
-      })
+    /** @param views of the picture, one for each graph: [3, crop, crop], as `preprocess` makes them */
+    async classify(views: Float32Array[]): Promise<Classification> {
+      const outputs: Record<string, Tensor> = {}
+      for (const [i, { image }] of manifest.graphs.entries()) {
+        const dims = [1, 3, image.crop, image.crop]
+        const pixels = { type: 'float32', data: views[i]!, dims } as const
+        Object.assign(outputs, await graphs[i]!.run({ [imageClassifier.pixelValues]: pixels }))
+      }
       const [genre] = rank(manifest.genres, row(outputs, imageClassifier.genres, manifest.genres.length))
       const styles = rank(manifest.styles, row(outputs, imageClassifier.styles, manifest.styles.length))
-      const embedding = row(outputs, imageClassifier.embedding, manifest.embeddingWidth)
+      const { embeddingWidth: width } = manifest
+      const embedding = width === undefined ? null : row(outputs, imageClassifier.embedding, width)
       return { genre: genre!, styles: styles.slice(0, styleCount), embedding }
     },
   }

@@ -1,4 +1,4 @@
-import type { ClassifierManifest } from '#shared/model/manifest.ts'
+import type { ImageSpec } from '#shared/model/manifest.ts'
 
 /** 8 bits of red, green and blue side by side. */
 export interface Raster {
@@ -8,18 +8,27 @@ export interface Raster {
   data: Uint8Array | Uint8ClampedArray
 }
 
+/** Where a part of a picture lies: its left and upper edge, and the size of the whole. */
+export interface Part {
+  left: number
+  top: number
+  width: number
+  height: number
+}
+
 /** The source pixels that make one output pixel, from `first` on. */
 interface Taps {
   first: number
-  weights: Int32Array
+  /** Whole numbers; as floats, because sums of those are exact here and twice as fast. */
+  weights: Float64Array
 }
 
-interface Window {
+export interface Window {
   offset: number
   length: number
 }
 
-export type Kernel = ClassifierManifest['classifier']['image']['resample']
+export type Kernel = ImageSpec['resample']
 
 /** Weights are fixed-point with this many fractional bits, so that a sum over pixels fits 32 bits. */
 const fractionBits = 22
@@ -27,28 +36,38 @@ const fractionBits = 22
 const half = 1 << (fractionBits - 1)
 
 /**
- * Resizes `source` to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
- * out the rest. Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), by which image models are
+ * Resizes a picture to `width` x `height` and returns the part of the result inside `columns` x `rows`, without working
+ * out the rest. `source` is the picture, or the part of it at `from`, as long as it has all that `sourceWindow` says.
+ * Bit for bit the `Image.resize` of Pillow 13 (src/libImaging/Resample.c), by which image models are
  * trained: antialiasing kernels, 8 bits between the two passes, and the pass down the columns first where the height
  * shrinks by more than twice what the width does.
  */
 export function resample(
   source: Raster,
-  target: { width: number; height: number; columns: Window; rows: Window; kernel: Kernel },
+  target: { width: number; height: number; columns: Window; rows: Window; kernel: Kernel; from?: Part },
 ): Raster {
-  const across = taps(source.width, target.width, target.columns, target.kernel)
-  const down = taps(source.height, target.height, target.rows, target.kernel)
-  const shrunk = source.height - target.height
-  const downFirst = shrunk > 0 && shrunk > 2 * (source.width - target.width)
-  if (downFirst) return resizeRows(resizeColumns(source, down), across)
-  // Only the rows that the second pass reads: of a very tall picture, a small part.
-  const { first } = down[0]!
-  const last = down.at(-1)!
-  const stride = source.width * 3
-  const data = source.data.subarray(first * stride, (last.first + last.weights.length) * stride)
-  const read = { width: source.width, height: data.length / stride, data }
-  const shifted = down.map((tap) => ({ ...tap, first: tap.first - first }))
-  return resizeColumns(resizeRows(read, across), shifted)
+  const { width, height, left, top } = target.from ?? { width: source.width, height: source.height, left: 0, top: 0 }
+  const across = shift(taps(width, target.width, target.columns, target.kernel), -left)
+  const down = shift(taps(height, target.height, target.rows, target.kernel), -top)
+  const shrunk = height - target.height
+  if (shrunk > 0 && shrunk > 2 * (width - target.width)) return resizeRows(resizeColumns(source, down), across)
+  const { offset, length } = sourceWindow(height, target.height, target.rows, target.kernel)
+  return resizeColumns(resizeRows(crop(source, offset - top, length), across), shift(down, top - offset))
+}
+
+/** The columns, or rows, of a picture of `from` in all that resizing it to `to` needs for those in `window`. */
+export function sourceWindow(from: number, to: number, window: Window, kernel: Kernel): Window {
+  const { first } = span(from, to, window.offset, kernel)
+  return { offset: first, length: span(from, to, window.offset + window.length - 1, kernel).last - first }
+}
+
+function shift(taps: Taps[], by: number): Taps[] {
+  return taps.map(({ first, weights }) => ({ first: first + by, weights }))
+}
+
+/** Some of the rows, not copied. */
+function crop({ width, data }: Raster, offset: number, height: number): Raster {
+  return { width, height, data: data.subarray(offset * width * 3, (offset + height) * width * 3) }
 }
 
 /** Changes the width of every row. */
@@ -56,8 +75,11 @@ function resizeRows({ height, data, width: sourceWidth }: Raster, across: Taps[]
   const width = across.length
   const result = new Uint8ClampedArray(height * width * 3)
   for (let row = 0, out = 0; row < height; row++) {
-    for (const { first, weights } of across) {
-      let [red, green, blue] = [half, half, half]
+    for (let column = 0; column < width; column++) {
+      const { first, weights } = across[column]!
+      let red = half
+      let green = half
+      let blue = half
       for (let i = 0, at = (row * sourceWidth + first) * 3; i < weights.length; i++, at += 3) {
         const weight = weights[i]!
         red += data[at]! * weight
@@ -76,38 +98,55 @@ function resizeRows({ height, data, width: sourceWidth }: Raster, across: Taps[]
 function resizeColumns({ width, data }: Raster, down: Taps[]): Raster {
   const stride = width * 3
   const result = new Uint8ClampedArray(down.length * stride)
-  const sums = new Int32Array(stride)
-  for (const [row, { first, weights }] of down.entries()) {
-    sums.fill(half)
-    for (const [i, weight] of weights.entries()) {
-      const start = (first + i) * stride
-      for (let at = 0; at < stride; at++) sums[at]! += data[start + at]! * weight
+  for (let row = 0, out = 0; row < down.length; row++) {
+    const { first, weights } = down[row]!
+    for (let column = 0; column < stride; column++) {
+      let sum = half
+      for (let i = 0, at = first * stride + column; i < weights.length; i++, at += stride) {
+        sum += data[at]! * weights[i]!
+      }
+      result[out++] = sum >> fractionBits
     }
-    for (let at = 0; at < stride; at++) result[row * stride + at] = sums[at]! >> fractionBits
   }
   return { width, height: down.length, data: result }
 }
 
 /** For every output pixel inside `window`. */
 function taps(from: number, to: number, window: Window, kernel: Kernel): Taps[] {
-  const scale = from / to
   return Array.from({ length: window.length }, (_, i) => {
+    const { first, last } = span(from, to, window.offset + i, kernel)
+    const weights = new Float64Array(last - first)
+    if (kernel === 'nearest') return { first, weights: weights.fill(1 << fractionBits) }
+    const { weight } = kernels[kernel]
+    const scale = from / to
     const center = (window.offset + i + 0.5) * scale
-    if (kernel === 'nearest') {
-      return { first: Math.min(Math.floor(center), from - 1), weights: Int32Array.of(1 << fractionBits) }
+    const step = 1 / Math.max(scale, 1)
+    let total = 0
+    for (let j = 0; j < weights.length; j++) {
+      weights[j] = weight((first + j - center + 0.5) * step)
+      total += weights[j]!
     }
-    const { reach, weight } = kernels[kernel]
-    const stretch = Math.max(scale, 1)
-    const first = Math.max(Math.trunc(center - reach * stretch + 0.5), 0)
-    const last = Math.min(Math.trunc(center + reach * stretch + 0.5), from)
-    const exact = Array.from({ length: last - first }, (_, j) => weight((first + j - center + 0.5) * (1 / stretch)))
-    const total = exact.reduce((sum, value) => sum + value, 0)
-    const weights = Int32Array.from(exact, (value) => {
-      const fixed = (value / total) * (1 << fractionBits)
-      return Math.trunc(fixed + (fixed < 0 ? -0.5 : 0.5))
-    })
+    for (let j = 0; j < weights.length; j++) {
+      const fixed = (weights[j]! / total) * (1 << fractionBits)
+      weights[j] = Math.trunc(fixed + (fixed < 0 ? -0.5 : 0.5))
+    }
     return { first, weights }
   })
+}
+
+/** The source pixels from `first` up to `last` make the output pixel `index`. */
+function span(from: number, to: number, index: number, kernel: Kernel): { first: number; last: number } {
+  const scale = from / to
+  const center = (index + 0.5) * scale
+  if (kernel === 'nearest') {
+    const first = Math.min(Math.floor(center), from - 1)
+    return { first, last: first + 1 }
+  }
+  const reach = kernels[kernel].reach * Math.max(scale, 1)
+  return {
+    first: Math.max(Math.trunc(center - reach + 0.5), 0),
+    last: Math.min(Math.trunc(center + reach + 0.5), from),
+  }
 }
 
 /** `reach`: where the kernel ends, in output pixels from the centre. */

@@ -13,7 +13,7 @@ export interface InferenceOptions extends BatchOptions {
 
 /** From the consumer to the inference process. */
 export type Request =
-  | { type: 'classify'; id: number; pixels: Float32Array }
+  | { type: 'classify'; id: number; views: Float32Array[] }
   | { type: 'compose'; id: number; clip: Clip }
   | { type: 'cancel'; id: number }
 

@@ -2,7 +2,7 @@
 // ONNX Runtime blocks this thread while a graph runs; messages are read between the chunks of the decode loop.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { audioDecoder, imageClassifier, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { ClassifierManifest, MusicManifest, tokenizerFile } from '#shared/model/manifest.ts'
 import { createClassifier } from '../classifier/classifier.ts'
 import { type BatchOptions, createBatcher } from '../musicgen/batcher.ts'
@@ -46,8 +46,8 @@ async function loadComposer({ modelDir, musicModel }: InferenceOptions, executio
 
 async function loadClassifier({ modelDir, classifierModel }: InferenceOptions, executionProviders: string[]) {
   const { classifier: manifest } = await readModel(modelDir, classifierModel, ClassifierManifest)
-  const graph = await openGraph(join(modelDir, classifierModel, imageClassifier.file), { executionProviders })
-  return createClassifier({ manifest, graph })
+  const open = ({ file }: { file: string }) => openGraph(join(modelDir, classifierModel, file), { executionProviders })
+  return createClassifier({ manifest, graphs: await Promise.all(manifest.graphs.map(open)) })
 }
 
 /** Classifications are answered as they come, between the chunks of a composition. */
@@ -76,7 +76,7 @@ function serve(
     const cancel = new AbortController()
     cancels.set(id, cancel)
     if (request.type === 'classify') {
-      classifier.classify(request.pixels).then(
+      classifier.classify(request.views).then(
         (classification) => answer(id, classification),
         (error: Error) => fail(id, error),
       )

@@ -173,9 +173,9 @@ export async function startInference(
   return {
     musicManifest,
     classifierManifest,
-    /** @param pixels [3, crop, crop] normalised as the manifest says */
-    classify: (pixels: Float32Array, { signal }: { signal: AbortSignal }) =>
-      ask((id) => ({ type: 'classify', id, pixels }), { signal }) as Promise<Classification>,
+    /** @param views of the picture, one for each of the manifest's graphs, [3, crop, crop] normalised as it says */
+    classify: (views: Float32Array[], { signal }: { signal: AbortSignal }) =>
+      ask((id) => ({ type: 'classify', id, views }), { signal }) as Promise<Classification>,
     /** One track of samples per channel. `onProgress` hears how much of the clip is sampled, 0 to 1. */
     compose: (clip: Clip, { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void }) =>
       ask((id) => ({ type: 'compose', id, clip }), { signal, onProgress }) as Promise<Pcm>,

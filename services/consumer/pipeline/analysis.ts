@@ -6,7 +6,7 @@ export interface Classification {
   genre: Label
   /** Five, scores descending. */
   styles: Label[]
-  embedding: Float32Array
+  embedding: Float32Array | null
 }
 
 interface Label {

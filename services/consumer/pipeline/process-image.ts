@@ -23,8 +23,8 @@ import { seedOf } from './seed.ts'
 export interface Inference {
   classifierManifest: Pick<ClassifierManifest, 'name' | 'source' | 'classifier'>
   musicManifest: { name: string; source: MusicManifest['source']; music: Pick<MusicManifest['music'], 'sampleRate'> }
-  /** @param pixels as `preprocess` makes them */
-  classify(pixels: Float32Array, options: { signal: AbortSignal }): Promise<Classification>
+  /** @param views of the picture for each of the manifest's graphs, as `preprocess` makes them */
+  classify(views: Float32Array[], options: { signal: AbortSignal }): Promise<Classification>
   /** One array of samples per channel. */
   compose(
     clip: { prompt: string; seed: number; seconds: number },
@@ -169,11 +169,10 @@ export function createPipeline({
     progress.report('classifying')
     const picture = await decodePicture(bytes, { maxPixels: maxImagePixels })
     signal.throwIfAborted()
-    const [traits, pixels] = await Promise.all([
-      measurePicture(picture),
-      preprocess(bytes, classifierManifest.classifier.image, { limitInputPixels: maxImagePixels }),
-    ])
-    const classification = await inference.classify(pixels, { signal })
+    const { graphs } = classifierManifest.classifier
+    const view = ({ image }: (typeof graphs)[number]) => preprocess(bytes, image, { limitInputPixels: maxImagePixels })
+    const [traits, ...views] = await Promise.all([measurePicture(picture), ...graphs.map(view)])
+    const classification = await inference.classify(views, { signal })
     const classifyMs = stopwatch.lap()
 
     progress.report('composing')

@@ -3,15 +3,17 @@ import { describe, it } from 'node:test'
 import { createClassifier, rank } from '../../../../services/consumer/classifier/classifier.ts'
 import type { Tensor } from '../../../../services/consumer/onnx/graph.ts'
 
+const image = {
+  resize: 2,
+  crop: 2,
+  keepAspect: true,
+  resample: 'bicubic' as const,
+  mean: [0, 0, 0] as [number, number, number],
+  deviation: [1, 1, 1] as [number, number, number],
+}
+
 const manifest = {
-  image: {
-    resize: 2,
-    crop: 2,
-    keepAspect: true,
-    resample: 'bicubic' as const,
-    mean: [0, 0, 0] as [number, number, number],
-    deviation: [1, 1, 1] as [number, number, number],
-  },
+  graphs: [{ file: 'image-classifier.onnx', image }],
   genres: ['portrait', 'still life'],
   styles: ['A', 'B', 'C', 'D', 'E', 'F'],
   embeddingWidth: 2,
@@ -39,7 +41,7 @@ describe('createClassifier', () => {
       },
     }
     const pixels = new Float32Array(12).fill(0.5)
-    assert.deepEqual(await createClassifier({ manifest, graph }).classify(pixels), {
+    assert.deepEqual(await createClassifier({ manifest, graphs: [graph] }).classify([pixels]), {
       genre: { name: 'still life', score: 0.75 },
       styles: [
         { name: 'D', score: 0.5 },
@@ -55,9 +57,9 @@ describe('createClassifier', () => {
 
   it('refuses what the graph should never give', async () => {
     const classify = (changed: Record<string, Tensor>) =>
-      createClassifier({ manifest, graph: { run: async () => ({ ...outputs, ...changed }) } }).classify(
+      createClassifier({ manifest, graphs: [{ run: async () => ({ ...outputs, ...changed }) }] }).classify([
         new Float32Array(12),
-      )
+      ])
     await assert.rejects(
       classify({ genre_probabilities: float32(1) }),
       /float32 \[1,1\] as genre_.*expected float32 \[1,2\]/,

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import sharp from 'sharp'
 import { preprocess } from '../../../../services/consumer/classifier/preprocess.ts'
-import { resample } from '../../../../services/consumer/classifier/resample.ts'
+import { resample, sourceWindow } from '../../../../services/consumer/classifier/resample.ts'
 import golden from '../../../golden/clip.json' with { type: 'json' }
+import siglip from '../../../golden/siglip.json' with { type: 'json' }
 import { tolerance } from '../../../golden/tolerance.ts'
 
 const side = 64
@@ -17,7 +18,7 @@ const image = {
   deviation: [1 / 255, 1 / 255, 1 / 255] as [number, number, number],
 }
 
-/** The pictures of test/golden/clip.py: gradients that wrap around. */
+/** The pictures of test/golden/classifier.py: gradients that wrap around. */
 function raster(width: number, height: number) {
   const data = new Uint8Array(width * height * 3)
   for (let y = 0; y < height; y++) {
@@ -66,10 +67,13 @@ const [red, green, blue, white, black] = [
 const colors = [red!, green!, blue!, white!]
 
 describe('preprocess', () => {
-  for (const { width, height, bytes } of golden.pictures) {
-    it(`prepares ${width} x ${height} pixels as the reference does`, async () => {
+  for (const { width, height, bytes, keepAspect } of [
+    ...golden.pictures.map((each) => ({ ...each, keepAspect: true })),
+    ...siglip.pictures.map((each) => ({ ...each, keepAspect: false })),
+  ]) {
+    it(`prepares ${width} x ${height} pixels, ${keepAspect ? 'cut' : 'squeezed'}, as the reference does`, async () => {
       const png = await picture(width, height).png().toBuffer()
-      const values = await preprocess(png, image, { limitInputPixels: 1_000_000 })
+      const values = await preprocess(png, { ...image, keepAspect }, { limitInputPixels: 1_000_000 })
       const expected = Buffer.from(bytes, 'base64')
       const differences = Array.from(values, (value, i) => {
         const plane = side * side
@@ -112,6 +116,19 @@ describe('preprocess', () => {
     // Upright it is 100 x 200: the black part ends 10 pixels below the cut's upper edge, above its first quarter.
     assertNear(await quarters(turned), [white!, white!, white!, white!], 0)
   })
+
+  for (const [width, height] of [
+    [900, 70],
+    [4000, 600],
+  ] as const) {
+    it(`sees the same middle of ${width} x ${height} pixels, however they are stored`, async () => {
+      const upright = await picture(width, height).png().toBuffer()
+      const stored = await sharp(upright).rotate(270).withMetadata({ orientation: 6 }).png().toBuffer()
+      assert.deepEqual((await sharp(stored).metadata()).autoOrient, { width, height })
+      const limits = { limitInputPixels: width * height }
+      assert.deepEqual(await preprocess(stored, image, limits), await preprocess(upright, image, limits))
+    })
+  }
 
   it('squeezes both sides where the checkpoint does not keep the aspect', async () => {
     const wide = await fourColors(colors).resize(300, 80, { fit: 'fill', kernel: 'nearest' }).png().toBuffer()
@@ -174,6 +191,35 @@ describe('preprocess', () => {
 })
 
 describe('resample', () => {
+  it('needs no more of the picture than it says', () => {
+    for (const [width, height] of [
+      [400, 60],
+      [60, 400],
+    ] as const) {
+      for (const kernel of ['nearest', 'bilinear', 'bicubic', 'lanczos3'] as const) {
+        const whole = raster(width, height)
+        const target = { width: width / 4, height: height / 5, kernel }
+        const [columns, rows] = [
+          { offset: 5, length: 7 },
+          { offset: 3, length: 8 },
+        ]
+        const across = sourceWindow(width, target.width, columns, kernel)
+        const down = sourceWindow(height, target.height, rows, kernel)
+        const part = Buffer.concat(
+          Array.from({ length: down.length }, (_, row) => {
+            const start = ((down.offset + row) * width + across.offset) * 3
+            return whole.data.subarray(start, start + across.length * 3)
+          }),
+        )
+        const from = { width, height, left: across.offset, top: down.offset }
+        assert.deepEqual(
+          resample({ data: part, width: across.length, height: down.length }, { ...target, columns, rows, from }),
+          resample(whole, { ...target, columns, rows }),
+        )
+      }
+    }
+  })
+
   for (const [kernel, bytes] of Object.entries(golden.kernels)) {
     it(`is the reference's ${kernel}, bit for bit`, () => {
       const { data } = resample(raster(37, 23), {

@@ -7,7 +7,7 @@ import {
   PromptWordsError,
   readPromptWords,
 } from '../../../../services/consumer/pipeline/prompt-words.ts'
-import labels from '../../../../services/models/clip/labels.json' with { type: 'json' }
+import labels from '../../../../services/models/classifier/labels.json' with { type: 'json' }
 
 const labelNames = {
   genres: labels.genres.labels.map(({ name }) => name),

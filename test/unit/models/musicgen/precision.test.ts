@@ -9,7 +9,13 @@ import { createGoldenModel } from './golden-model.ts'
 
 const steps = 12
 // Without frames of their own all clips read start tokens, so every precision answers to the same columns.
-const sameColumns = { ids: golden.prompt_ids, chunks: [5, 7], topK: 1, uniform: () => 0, frameCounts: [0, 0] }
+const sameColumns = {
+  ids: golden.cases.mono.prompt_ids,
+  chunks: [5, 7],
+  topK: 1,
+  uniform: () => 0,
+  frameCounts: [0, 0],
+}
 
 describe('MusicGen in lower precision', () => {
   let model: ReturnType<typeof createGoldenModel>

@@ -2,41 +2,39 @@ import { imageClassifier } from '#shared/model/graph.ts'
 import { type ClassifierManifest, modelFormat } from '#shared/model/manifest.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
-import { type Checkpoint, openCheckpoint } from '../safetensors.ts'
-import { type ClipConfig, readClipConfig, readImageSpec } from './config.ts'
+import { openCheckpoint } from '../safetensors.ts'
+import { readImageSpec } from './image-spec.ts'
 import { embedLabels, openTextEmbedder } from './label-embeddings.ts'
-import { type Labels, readLabels } from './labels.ts'
-import { visionTower } from './vision-tower.ts'
+import { type Labels, labelsFor } from './labels.ts'
+import { openTowers, type Towers } from './towers.ts'
 
 /**
- * Builds a classifier from a CLIP checkpoint in Hugging Face's layout: the image tower, and instead of the text tower
- * what it says of every label. Writes the model's folder `outDir` whole or not at all.
+ * Builds a classifier from a CLIP or SigLIP checkpoint in Hugging Face's layout: the image tower, and instead of the
+ * text tower what it says of every label. Writes the model's folder `outDir` whole or not at all.
  * Throws CheckpointError when the checkpoint is not one it can build from.
  */
-export async function buildClip(options: {
+export async function buildTowers(options: {
   checkpointDir: string
   outDir: string
   name: string
   source: ClassifierManifest['source']
   license: string
-  precision: 'fp32'
+  precision: ClassifierManifest['precision']
+  /** In place of the checkpoint's or WikiArt's. */
   labels?: Labels
 }): Promise<void> {
-  const { checkpointDir, outDir, name, source, license, precision, labels = readLabels() } = options
-  const config = readClipConfig(checkpointDir)
-  const image = readImageSpec(checkpointDir, config.vision_config.image_size)
+  const { checkpointDir, outDir, name, source, license, precision, labels = labelsFor(checkpointDir) } = options
   const checkpoint = openCheckpoint(checkpointDir)
   try {
-    const { genres, styles } = await embedAll(labels, checkpointDir, checkpoint, config)
-    const temperature = labels.temperature ?? Math.exp(-checkpoint.read('logit_scale', [])[0]!)
+    const towers = openTowers(checkpointDir, checkpoint)
+    const image = readImageSpec(checkpointDir, towers.imageSide)
+    const { genres, styles } = await embedAll(labels, towers)
+    const temperature = labels.temperature ?? towers.temperature
     writeModelFolder(outDir, (folder) => {
-      const graph = createGraph(folder, imageClassifier.file)
-      const pixels = graph.input({
-        name: imageClassifier.pixelValues,
-        type: 'float32',
-        dims: ['batch', 3, image.crop, image.crop],
-      })
-      const embedding = visionTower(graph.at('vision_model'), checkpoint, config, pixels)
+      const graph = createGraph(folder, imageClassifier.file, precision)
+      const dims = ['batch', 3, image.crop, image.crop]
+      const pixels = graph.input({ name: imageClassifier.pixelValues, type: 'float32', dims })
+      const embedding = towers.imageTower(graph.at('vision_model'), pixels)
       for (const [output, rows] of [
         [imageClassifier.genres, genres],
         [imageClassifier.styles, styles],
@@ -44,7 +42,7 @@ export async function buildClip(options: {
         const value = probabilities(graph.at(output), { embedding, labels: rows, temperature })
         graph.output({ name: output, type: 'float32', dims: ['batch', rows.length] }, value)
       }
-      const embeddingWidth = config.projection_dim
+      const { embeddingWidth } = towers
       graph.output({ name: imageClassifier.embedding, type: 'float32', dims: ['batch', embeddingWidth] }, embedding)
       graph.write()
       return {
@@ -57,7 +55,7 @@ export async function buildClip(options: {
         builtAt: new Date().toISOString(),
         files: folder.files,
         classifier: {
-          image,
+          graphs: [{ file: imageClassifier.file, image }],
           genres: labels.genres.labels.map((label) => label.name),
           styles: labels.styles.labels.map((label) => label.name),
           embeddingWidth,
@@ -69,8 +67,8 @@ export async function buildClip(options: {
   }
 }
 
-async function embedAll(labels: Labels, checkpointDir: string, checkpoint: Checkpoint, config: ClipConfig) {
-  const embedder = await openTextEmbedder(checkpointDir, checkpoint, config)
+async function embedAll(labels: Labels, towers: Towers) {
+  const embedder = await openTextEmbedder(towers)
   try {
     return {
       genres: await embedLabels(labels.genres, embedder.embed),
@@ -81,7 +79,7 @@ async function embedAll(labels: Labels, checkpointDir: string, checkpoint: Check
   }
 }
 
-/** Softmax over the cosine similarities of the picture with each label, divided by the temperature. */
+/** Softmax over the cosine similarities of the picture with each label, divided by the temperature; always in float32. */
 function probabilities(
   scope: Scope,
   { embedding, labels, temperature }: { embedding: Value; labels: Float32Array[]; temperature: number },
@@ -91,6 +89,6 @@ function probabilities(
   const columns = Float32Array.from({ length: width * labels.length }, (_, i) => {
     return labels[i % labels.length]![Math.floor(i / labels.length)]! / temperature
   })
-  const logits = scope.op('MatMul', [embedding, scope.weight('labels', [width, labels.length], columns)])
+  const logits = scope.op('MatMul', [embedding, scope.weight('labels', [width, labels.length], columns, 'float32')])
   return scope.op('Softmax', [logits], { axis: -1 })
 }

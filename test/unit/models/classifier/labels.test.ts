@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { embedLabels } from '../../../../services/models/clip/label-embeddings.ts'
-import { readLabels, sentences } from '../../../../services/models/clip/labels.ts'
+import { embedLabels } from '../../../../services/models/classifier/label-embeddings.ts'
+import { labelsFor, readLabels, sentences } from '../../../../services/models/classifier/labels.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'labels-'))
 after(() => rmSync(dir, { recursive: true }))
@@ -31,7 +31,7 @@ describe('labels', () => {
   })
 
   it('are refused with the faulty field named', () => {
-    const set = { phrasings: ['{}'], labels: [{ name: 'a', text: 'an a' }] }
+    const set = { phrasings: ['{}'], labels: [...'abcde'].map((name) => ({ name, text: `an ${name}` })) }
     const read = (value: object) => {
       const path = join(dir, 'labels.json')
       writeFileSync(path, JSON.stringify(value))
@@ -45,7 +45,19 @@ describe('labels', () => {
       () => read({ temperature: null, genres: set, styles: twice }),
       /\/styles\/labels has the name a twice/,
     )
+    const few = { ...set, labels: set.labels.slice(1) }
+    assert.throws(
+      () => read({ temperature: null, genres: few, styles: few }),
+      /\/styles\/labels has 4, expected at least 5/,
+    )
     assert.throws(() => read({ temperature: 0, genres: set, styles: set }), /\/temperature/)
+  })
+
+  it('may lie beside the checkpoint', () => {
+    rmSync(join(dir, 'labels.json'), { force: true })
+    assert.deepEqual(labelsFor(dir), labels)
+    writeFileSync(join(dir, 'labels.json'), JSON.stringify({ ...labels, temperature: 0.03 }))
+    assert.equal(labelsFor(dir).temperature, 0.03)
   })
 
   it('are embedded as the mean over their sentences, of length 1', async () => {

@@ -1,10 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createRandomWeights } from '../random-weights.ts'
+import { createRandomWeights, type Random } from '../random-weights.ts'
 import { type Tensor, writeSafetensors } from '../safetensors.ts'
-import { endId, startId, tinyTokenizer, tinyTokenizerConfig } from './tiny-tokenizer.ts'
+import { endId, startId, tinyTokenizer, tinyTokenizerConfig } from './tiny-clip-tokenizer.ts'
+import { tinyLayers } from './tiny-layers.ts'
 
-const config = {
+const tinyShape = {
   architectures: ['CLIPModel'],
   model_type: 'clip',
   projection_dim: 24,
@@ -39,49 +40,60 @@ const config = {
   },
 }
 
+/** Dimensions of a checkpoint, as config.json has them. */
+export type ClipShape = typeof tinyShape
+
+/** Of `openai/clip-vit-base-patch32`, but for the vocabulary. */
+export const basePatch32: ClipShape = {
+  ...tinyShape,
+  projection_dim: 512,
+  text_config: {
+    ...tinyShape.text_config,
+    hidden_size: 512,
+    intermediate_size: 2048,
+    num_hidden_layers: 12,
+    num_attention_heads: 8,
+    projection_dim: 512,
+  },
+  vision_config: {
+    ...tinyShape.vision_config,
+    hidden_size: 768,
+    intermediate_size: 3072,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    image_size: 224,
+    patch_size: 32,
+    projection_dim: 512,
+  },
+}
+
 /**
  * Writes a CLIP checkpoint in Hugging Face's layout: CLIP's own architecture and preprocessing, a few thousandths of
  * its size, and seeded random weights. It tells pictures apart but its labels mean nothing.
  */
 export function writeTinyClip(dir: string, { seed }: { seed: number }): void {
+  writeRandomClip(dir, { shape: tinyShape, random: createRandomWeights(seed) })
+}
+
+/** The same in any shape. */
+export function writeRandomClip(dir: string, { shape, random }: { shape: ClipShape; random: Random }): void {
   mkdirSync(dir, { recursive: true })
   const writeJson = (name: string, value: object) =>
     writeFileSync(join(dir, name), `${JSON.stringify(value, null, 2)}\n`)
-  writeJson('config.json', config)
-  writeJson('preprocessor_config.json', preprocessorConfig())
+  writeJson('config.json', shape)
+  writeJson('preprocessor_config.json', preprocessorConfig(shape))
   writeJson('tokenizer.json', tinyTokenizer())
-  writeJson('tokenizer_config.json', tinyTokenizerConfig({ maxTokens: config.text_config.max_position_embeddings }))
-  writeSafetensors(join(dir, 'model.safetensors'), weights(seed))
+  writeJson('tokenizer_config.json', tinyTokenizerConfig({ maxTokens: shape.text_config.max_position_embeddings }))
+  writeSafetensors(join(dir, 'model.safetensors'), weights(random, shape))
 }
 
-function weights(seed: number): Tensor[] {
-  const random = createRandomWeights(seed)
-  const { text_config: text, vision_config: vision, projection_dim: projection } = config
-  const linear = (name: string, to: number, from: number) => [
-    random(`${name}.weight`, [to, from], { deviation: from ** -0.5 }),
-    random(`${name}.bias`, [to], { deviation: 0.1 }),
-  ]
-  const layerNorm = (name: string, width: number) => [
-    random(`${name}.weight`, [width], { mean: 1, deviation: 0.1 }),
-    random(`${name}.bias`, [width], { deviation: 0.1 }),
-  ]
-  const layers = (
-    name: string,
-    { hidden_size: width, intermediate_size: wide, num_hidden_layers }: typeof text | typeof vision,
-  ) =>
-    Array.from({ length: num_hidden_layers }, (_, i) => `${name}.encoder.layers.${i}`).flatMap((layer) => [
-      ...layerNorm(`${layer}.layer_norm1`, width),
-      ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((part) =>
-        linear(`${layer}.self_attn.${part}`, width, width),
-      ),
-      ...layerNorm(`${layer}.layer_norm2`, width),
-      ...linear(`${layer}.mlp.fc1`, wide, width),
-      ...linear(`${layer}.mlp.fc2`, width, wide),
-    ])
+function weights(random: Random, shape: ClipShape): Tensor[] {
+  const { text_config: text, vision_config: vision, projection_dim: projection } = shape
+  const { layerNorm, layers } = tinyLayers(random)
   const patches = (vision.image_size / vision.patch_size) ** 2
   const patchDims = [vision.hidden_size, 3, vision.patch_size, vision.patch_size]
   return [
-    random('logit_scale', [], { mean: config.logit_scale_init_value, deviation: 0 }),
+    random('logit_scale', [], { mean: shape.logit_scale_init_value, deviation: 0 }),
     random('text_model.embeddings.token_embedding.weight', [text.vocab_size, text.hidden_size], { deviation: 1 }),
     random('text_model.embeddings.position_embedding.weight', [text.max_position_embeddings, text.hidden_size], {
       deviation: 0.3,
@@ -101,8 +113,7 @@ function weights(seed: number): Tensor[] {
   ]
 }
 
-function preprocessorConfig() {
-  const { image_size: side } = config.vision_config
+function preprocessorConfig({ vision_config: { image_size: side } }: ClipShape) {
   return {
     image_processor_type: 'CLIPImageProcessor',
     do_convert_rgb: true,

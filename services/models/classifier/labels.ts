@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 
@@ -13,6 +14,8 @@ const LabelSet = Type.Object(
           name: Type.String({ minLength: 1 }),
           /** What the text tower reads. */
           text: Type.String({ minLength: 1 }),
+          /** What a ready-made classifier calls it, if not by its name. */
+          class: Type.Optional(Type.String({ minLength: 1 })),
         },
         { additionalProperties: false },
       ),
@@ -25,8 +28,11 @@ export type LabelSet = Static<typeof LabelSet>
 
 const Labels = Type.Object(
   {
-    /** Of the softmax over cosine similarities; null takes the checkpoint's own, exp(-logit_scale). */
-    temperature: Type.Union([Type.Null(), Type.Number({ exclusiveMinimum: 0 })]),
+    /**
+     * Divides what the softmax over each set gets: cosine similarities, or the logits of a ready-made classifier. null
+     * takes the checkpoint's own, exp(-logit_scale) or 1.
+     */
+    temperature: Type.Union([Type.Null(), Type.Number({ minimum: 1e-3, maximum: 1e3 })]),
     genres: LabelSet,
     styles: LabelSet,
   },
@@ -44,9 +50,17 @@ export function readLabels(path: string | URL = new URL('labels.json', import.me
   for (const set of ['genres', 'styles'] as const) {
     const names = labels[set].labels.map(({ name }) => name)
     const twice = names.find((name, i) => names.indexOf(name) !== i)
+    const least = set === 'styles' ? 5 : 1
+    if (names.length < least) throw new Error(`${path}: /${set}/labels has ${names.length}, expected at least ${least}`)
     if (twice) throw new Error(`${path}: /${set}/labels has the name ${twice} twice, expected every name once`)
   }
   return labels
+}
+
+/** The labels beside a checkpoint in its `labels.json`, if it has one, else WikiArt's. */
+export function labelsFor(checkpointDir: string): Labels {
+  const path = join(checkpointDir, 'labels.json')
+  return existsSync(path) ? readLabels(path) : readLabels()
 }
 
 /** Every sentence about a label. */
