@@ -39,6 +39,8 @@ export function analysisOf({ key, version }: ImageUploaded): Analysis {
     seed: 2 ** 32 - 1,
     durationSeconds: 10,
     sampleRate: 32_000,
+    musicBytes: 640_044,
+    musicSha256: 'ab'.repeat(32),
     musicModel: 'tiny-random-musicgen',
     musicModelRevision: 'r1',
     classifierModel: 'tiny-random-clip',

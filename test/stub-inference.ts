@@ -1,4 +1,4 @@
-import type { Inference } from '../services/consumer/pipeline/process-image.ts'
+import type { Inference } from '../services/consumer/pipeline/music-maker.ts'
 import shipped from '../services/consumer/pipeline/prompt.json' with { type: 'json' }
 import { type PromptWords, readPromptWords } from '../services/consumer/pipeline/prompt-words.ts'
 

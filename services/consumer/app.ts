@@ -4,7 +4,9 @@ import { createQueue } from '#shared/aws/queue.ts'
 import type { Config } from '#shared/config.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import type { Logger } from '#shared/logger.ts'
-import { createPipeline, type Inference } from './pipeline/process-image.ts'
+import { createOutages } from './outages.ts'
+import type { Inference } from './pipeline/music-maker.ts'
+import { createPipeline } from './pipeline/process-image.ts'
 import { createMessageProcessor } from './pipeline/process-message.ts'
 import { checkPromptWords, type PromptWords } from './pipeline/prompt-words.ts'
 import { createWorker } from './worker.ts'
@@ -59,10 +61,16 @@ export function createConsumer({
     receive: createSqsReceiveClient(location),
   }
   const queue = createQueue({ sqs: clients.sqs, queueUrl: config.QUEUE_URL, dlqUrl: config.DLQ_URL })
+  const objects = createObjectStore({ s3: clients.s3, bucket: config.BUCKET })
+  const outages = createOutages({
+    probes: { DATABASE_UNAVAILABLE: jobs.ping, STORAGE_UNAVAILABLE: objects.ping },
+    random,
+    logger,
+  })
   const leaseSeconds = config.LEASE_SECONDS
   const pipeline = createPipeline({
     jobs,
-    objects: createObjectStore({ s3: clients.s3, bucket: config.BUCKET }),
+    objects,
     inference,
     words,
     now,
@@ -70,6 +78,7 @@ export function createConsumer({
     region: config.AWS_REGION,
     leaseSeconds,
     maxAttempts: config.MAX_ATTEMPTS,
+    onOutage: outages.begin,
     maxImageBytes: config.MAX_IMAGE_BYTES,
     maxImagePixels: config.MAX_IMAGE_PIXELS,
     musicSeconds: config.MUSIC_SECONDS,
@@ -87,6 +96,7 @@ export function createConsumer({
     queueUrl: config.QUEUE_URL,
     queue,
     processMessage,
+    outages,
     pollers: config.BATCH_SIZE,
     leaseSeconds,
     graceSeconds: config.GRACE_SECONDS,

@@ -4,6 +4,7 @@ import { Consumer } from 'sqs-consumer'
 import { maxReceiveWaitSeconds } from '#shared/aws/clients.ts'
 import type { Queue } from '#shared/aws/queue.ts'
 import type { Logger } from '#shared/logger.ts'
+import type { Outages } from './outages.ts'
 import { type Backoff, backoffSeconds } from './pipeline/backoff.ts'
 
 /** For a queue that cannot be received from. */
@@ -25,6 +26,7 @@ export function createWorker({
   queueUrl,
   queue,
   processMessage,
+  outages,
   pollers: pollerCount,
   leaseSeconds,
   graceSeconds,
@@ -33,9 +35,10 @@ export function createWorker({
 }: {
   sqs: SQSClient
   queueUrl: string
-  queue: Pick<Queue, 'changeVisibility'>
+  queue: Pick<Queue, 'acknowledge' | 'changeVisibility'>
   /** Never throws. */
   processMessage: (message: Message, signal: AbortSignal) => Promise<boolean>
+  outages: Pick<Outages, 'over'>
   pollers: number
   leaseSeconds: number
   graceSeconds: number
@@ -69,8 +72,11 @@ export function createWorker({
       visibilityTimeout: leaseSeconds,
       messageAttributeNames: ['All'],
       messageSystemAttributeNames: ['ApproximateReceiveCount'],
-      strictReturn: true,
+      // Ours, since receives are tried once only and an acknowledgement is worth more than that.
+      shouldDeleteMessages: false,
       preReceiveMessageCallback: async () => {
+        await outages.over(stopping.signal)
+        stopping.signal.throwIfAborted()
         round = Promise.withResolvers()
         // sqs-consumer itself would ask again at once, without end.
         if (receiveFailures > 0) {
@@ -81,16 +87,17 @@ export function createWorker({
       postReceiveMessageCallback: async () => {
         receiveFailures = 0
       },
-      handleMessage: async (message) => ((await handle(message)) ? message : undefined),
+      handleMessage: async (message) => {
+        await handle(message)
+        return undefined
+      },
     })
     consumer.on('empty', endRound)
     consumer.on('response_processed', endRound)
-    consumer.on('processing_error', (error) => logger.error({ err: error }, 'processing a message threw'))
-    consumer.on('error', (error, message) => {
-      if (message) {
-        logger.error({ err: error }, 'a message could not be acknowledged')
-        return
-      }
+    consumer.on('processing_error', (error) =>
+      logger.error({ err: error }, 'a message could not be acknowledged or given back'),
+    )
+    consumer.on('error', (error) => {
       endRound()
       receiveFailures++
       if (!stopping.signal.aborted) logger.error({ err: error }, 'the queue could not be received from')
@@ -99,14 +106,14 @@ export function createWorker({
     return { consumer, whenIdle: async () => round?.promise }
   }
 
-  async function handle(message: Message): Promise<boolean> {
+  async function handle(message: Message): Promise<void> {
     if (stopping.signal.aborted) {
       await queue.changeVisibility(message, 0)
-      return false
+      return
     }
     inWork++
     try {
-      return await processMessage(message, aborting.signal)
+      if (await processMessage(message, aborting.signal)) await queue.acknowledge(message)
     } finally {
       inWork--
     }

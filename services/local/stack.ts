@@ -14,7 +14,11 @@ import { region, startEmulator } from './emulator.ts'
 const queueName = 'promenade-uploads'
 const dlqName = 'promenade-uploads-dlq'
 const day = 24 * 60 * 60
-const maxReceiveCount = 5
+/**
+ * Far above MAX_ATTEMPTS: failed tries are counted in the database and dead-lettered with their reason. Receives also count
+ * what is nobody's failure, a stop or an outage, and SQS dead-letters without a reason.
+ */
+const maxReceiveCount = 50
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 
 export interface StackOptions {

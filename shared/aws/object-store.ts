@@ -45,8 +45,9 @@ export function createObjectStore({
 
   return {
     /**
-     * The bytes of exactly the version named. Throws PermanentFailure IMAGE_NOT_FOUND when it is gone or overwritten,
-     * IMAGE_TOO_LARGE past `maxBytes`, of which no more than that are ever held.
+     * The bytes of exactly the version named. Throws PermanentFailure IMAGE_NOT_FOUND when the bucket has no bytes under
+     * that name, be it gone, overwritten, archived or no possible name; IMAGE_TOO_LARGE past `maxBytes`, of which no more
+     * than that are ever held.
      */
     async get(
       { key, versionId, etag }: ObjectVersion,
@@ -57,7 +58,7 @@ export function createObjectStore({
         const { Body: body, ContentLength: length } = await s3
           .send(new GetObjectCommand({ Bucket: bucket, Key: key, ...version }), { abortSignal: bounded })
           .catch((error: unknown) => {
-            throw isGone(error) ? notFound(error) : error
+            throw notFound(error) ?? error
           })
         return readBounded(addAbortSignal(bounded, body as Readable), length, maxBytes)
       })
@@ -142,20 +143,38 @@ function tooLarge(found: string, maxBytes: number): PermanentFailure {
   return new PermanentFailure('IMAGE_TOO_LARGE', `The picture has ${found}; at most ${maxBytes} are accepted`)
 }
 
-function notFound(cause: unknown): PermanentFailure {
-  return new PermanentFailure('IMAGE_NOT_FOUND', 'This version of the picture is gone or overwritten', { cause })
+/** Undefined for what the picture is not to blame for. */
+function notFound(cause: unknown): PermanentFailure | undefined {
+  const message = isGone(cause)
+    ? 'This version of the picture is gone or overwritten'
+    : isArchived(cause)
+      ? 'The picture is archived: restore it, then upload it again'
+      : isRefused(cause) && `S3 takes no such key or version: ${reasonOf(cause)}`
+  return message ? new PermanentFailure('IMAGE_NOT_FOUND', message, { cause }) : undefined
 }
 
 /**
- * Missing object or version (404), overwritten since (412), a delete marker (405), a version id of no valid form.
+ * Missing object or version (404), overwritten since (412), a delete marker (405).
  * A missing bucket is a fault of the settings instead, and no picture's.
  */
 function isGone(error: unknown): boolean {
   if (!(error instanceof S3ServiceException) || error.name === 'NoSuchBucket') return false
   const status = error.$metadata.httpStatusCode
-  return status === 404 || status === 405 || status === 412 || (status === 400 && error.name === 'NoSuchVersion')
+  return status === 404 || status === 405 || status === 412
+}
+
+function isArchived(error: unknown): boolean {
+  return error instanceof S3ServiceException && error.name === 'InvalidObjectState'
+}
+
+/** What is asked for is refused (400), and not because of our credentials, their region, a slow request or a key of KMS. */
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof S3ServiceException) || error.$metadata.httpStatusCode !== 400) return false
+  return !/^(ExpiredToken|InvalidToken|TokenRefreshRequired|AuthorizationHeader|RequestTimeout|KMS\.)/.test(error.name)
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  if (!(error instanceof Error)) return String(error)
+  const hint = error.name === 'AccessDenied' ? ' (without s3:ListBucket, S3 says so of what is missing, too)' : ''
+  return `${error.name}: ${error.message}${hint}`
 }

@@ -1,5 +1,6 @@
 import {
   ChangeMessageVisibilityCommand,
+  DeleteMessageCommand,
   GetQueueAttributesCommand,
   type Message,
   type MessageAttributeValue,
@@ -30,7 +31,7 @@ const maxVisibilitySeconds = 43_200
 const notOurs = new Set(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])
 
 /**
- * The queue of events and its dead-letter queue; receiving and acknowledging are the poller's. A queue that is away or
+ * The queue of events and its dead-letter queue; receiving is the poller's. A queue that is away or
  * refuses throws RetryableFailure STORAGE_UNAVAILABLE. `timeoutMs` bounds each call, its retries included.
  */
 export function createQueue({
@@ -72,6 +73,12 @@ export function createQueue({
           throw error
         }
       })
+    },
+
+    /** Takes the message off the queue for good. */
+    async acknowledge({ ReceiptHandle }: Message): Promise<void> {
+      const command = new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle })
+      await call('acknowledging the message', (bounded) => sqs.send(command, bounded))
     },
 
     /**

@@ -6,6 +6,19 @@ export const generatedPrefix = 'generated/'
 /** S3's limit on a key, in bytes of UTF-8. */
 export const maxKeyBytes = 1024
 
+/**
+ * Why a key can name no picture, or undefined when it can. Keys are the addresses of results, so a key that clients and
+ * proxies would resolve to another, or cannot carry, is taken neither from the queue nor by the API.
+ */
+export function imageKeyFault(key: string): string | undefined {
+  if (!key.startsWith(uploadsPrefix) || key === uploadsPrefix) return `does not begin with ${uploadsPrefix} and go on`
+  const bytes = Buffer.byteLength(key)
+  if (bytes > maxKeyBytes) return `has ${bytes} bytes of UTF-8; at most ${maxKeyBytes} are possible`
+  if (key.includes('\0')) return 'has a nul byte'
+  if (/(^|\/)\.\.?(\/|$)/.test(key)) return 'has a "." or ".." between slashes'
+  return undefined
+}
+
 /** One version of one picture; `version` is the S3 version id, or the etag in an unversioned bucket. */
 export interface ImageVersion {
   bucket: string

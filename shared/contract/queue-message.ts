@@ -23,11 +23,14 @@ export type QueueMessage =
   | { kind: 'nothing'; reason: string }
   | { kind: 'unreadable'; reason: string }
 
+/** Etags, quoted or not, and version ids. */
+const printableAscii = '^[!-~]*$'
+
 const S3Object = Type.Object({
   key: Type.String({ minLength: 1, maxLength: 3 * maxKeyBytes }),
-  size: Type.Optional(Type.Integer({ minimum: 0 })),
-  eTag: Type.Optional(Type.String({ maxLength: 128 })),
-  versionId: Type.Optional(Type.String({ maxLength: 1024 })),
+  size: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+  eTag: Type.Optional(Type.String({ maxLength: 128, pattern: printableAscii })),
+  versionId: Type.Optional(Type.String({ maxLength: 1024, pattern: printableAscii })),
   sequencer: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{0,64}$' })),
 })
 
@@ -53,7 +56,7 @@ const SnsEnvelope = Type.Object({ Type: Type.Literal('Notification'), TopicArn: 
 
 const EventBridgeEvent = Type.Object({
   source: Type.Literal('aws.s3'),
-  'detail-type': Type.String(),
+  'detail-type': Type.String({ maxLength: 128 }),
   time: Type.String({ maxLength: 40 }),
   detail: Type.Object({
     bucket: Type.Object({ name: Type.String({ minLength: 1, maxLength: 63 }) }),

@@ -52,7 +52,8 @@ export const settings = {
   LEASE_SECONDS: Type.Integer({
     default: 60,
     minimum: 3,
-    maximum: 43_200,
+    // SQS hides a message for 12 hours from its receipt in all.
+    maximum: 3_600,
     description: 'How long a claim, and the message with it, stays ours without renewal',
   }),
   MAX_ATTEMPTS: Type.Integer({ default: 5, minimum: 1, maximum: 100, description: 'Failed tries before a job fails' }),

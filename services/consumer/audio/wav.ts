@@ -4,7 +4,7 @@ const bytesPerSample = 2
 const fullScale = 32_767
 
 /** Sound as it leaves a model: one array per channel (left first), all of one length, full scale at -1 and 1. */
-export interface Pcm {
+interface Sound {
   channels: Float32Array[]
   /** Hz. */
   sampleRate: number
@@ -16,7 +16,7 @@ export interface Pcm {
  * upwards, no dither, so equal sound gives equal bytes. Sound that passes full scale is turned down as a whole until its
  * peak just fits; nothing is clipped. Throws a RangeError on NaN, an infinity, no channel, or channels of unequal length.
  */
-export function encodeWav({ channels, sampleRate }: Pcm): Buffer {
+export function encodeWav({ channels, sampleRate }: Sound): Buffer {
   const frames = channels[0]?.length
   if (frames === undefined) throw new RangeError('sound has at least one channel, found none')
   const unequal = channels.find((channel) => channel.length !== frames)

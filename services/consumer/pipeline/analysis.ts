@@ -1,18 +1,7 @@
 import { objectUrl } from '#shared/contract/key.ts'
 import type { ImageUploaded } from '#shared/contract/queue-message.ts'
 import type { Analysis } from '#shared/db/jobs.ts'
-
-export interface Classification {
-  genre: Label
-  /** Five, scores descending. */
-  styles: Label[]
-  embedding: Float32Array | null
-}
-
-interface Label {
-  name: string
-  score: number
-}
+import type { Classification } from '../classifier/classifier.ts'
 
 interface Model {
   name: string
@@ -39,6 +28,8 @@ export function analysisOf({
   seed: number
   durationSeconds: number
   sampleRate: number
+  musicBytes: number
+  musicSha256: string
   models: { classifier: Model; music: Model }
   /** Milliseconds. */
   timings: Pick<Analysis, 'queueMs' | 'fetchMs' | 'classifyMs' | 'generateMs' | 'storeMs' | 'totalMs'>

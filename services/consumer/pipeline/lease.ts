@@ -1,4 +1,4 @@
-export type Lease = ReturnType<typeof keepLease>
+export type KeptLease = ReturnType<typeof keepLease>
 
 /** Renewals per lease: two may fail and the third still comes in time. */
 const renewalsPerLease = 4

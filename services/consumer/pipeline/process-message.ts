@@ -1,6 +1,7 @@
 import type { Message } from '@aws-sdk/client-sqs'
 import type { Queue } from '#shared/aws/queue.ts'
-import { uploadsPrefix } from '#shared/contract/key.ts'
+import type { ErrorCode } from '#shared/contract/error-code.ts'
+import { imageKeyFault, uploadsPrefix } from '#shared/contract/key.ts'
 import { type ImageUploaded, readQueueMessage } from '#shared/contract/queue-message.ts'
 import { imageLogger, type Logger } from '#shared/logger.ts'
 import { backoffSeconds, outageBackoff } from './backoff.ts'
@@ -35,9 +36,17 @@ export function createMessageProcessor({
     const log = logger.child({ message_id: message.MessageId })
     try {
       const outcomes = await settle(message, delivery, log, signal)
-      if (outcomes.every((outcome) => outcome === 'settled')) return true
-      const retries = outcomes.flatMap((outcome) => (typeof outcome === 'object' ? outcome.retryAfterSeconds : []))
+      const objects = outcomes.filter((outcome) => typeof outcome === 'object')
+      const retries = objects.flatMap((each) => ('retryAfterSeconds' in each ? each.retryAfterSeconds : []))
       if (retries.length) await delivery.extend(signal.aborted ? 0 : Math.max(...retries))
+      if (retries.length || outcomes.includes('left')) return false
+      // Once per message, and with it the last: a copy of it goes, all its pictures included.
+      const refused = objects.find((each) => 'refused' in each)?.refused
+      if (refused) {
+        log.warn({ code: refused.reasonCode, reason: refused.reason }, 'dead-lettering')
+        await delivery.deadLetter(refused)
+      }
+      return true
     } catch (error) {
       log.error({ err: error }, 'the message could not be dead-lettered or given back')
       await delivery
@@ -54,10 +63,7 @@ export function createMessageProcessor({
       return []
     }
     if (read.kind === 'unreadable') {
-      log.warn({ code: 'MESSAGE_UNREADABLE', reason: read.reason }, 'dead-lettering')
-      const attempts = delivery.receiveCount
-      await delivery.deadLetter({ reasonCode: 'MESSAGE_UNREADABLE', reason: read.reason, attempts })
-      return []
+      return [{ refused: { reasonCode: 'MESSAGE_UNREADABLE', reason: read.reason, attempts: delivery.receiveCount } }]
     }
     const outcomes: Outcome[] = []
     for (const [index, upload] of read.uploads.entries()) {
@@ -75,17 +81,23 @@ export function createMessageProcessor({
     log: Logger,
     signal: AbortSignal,
   ): Promise<Outcome> {
+    const { key, size } = upload
+    const refuse = (reasonCode: ErrorCode, reason: string): Outcome => ({
+      refused: { reasonCode, reason, attempts: delivery.receiveCount, imageKey: key },
+    })
     if (upload.bucket !== bucket) {
-      const reason = `The message is about the bucket ${upload.bucket}; ours is ${bucket}`
-      log.warn({ code: 'MESSAGE_FOREIGN_BUCKET', reason }, 'dead-lettering')
-      const attempts = delivery.receiveCount
-      await delivery.deadLetter({ reasonCode: 'MESSAGE_FOREIGN_BUCKET', reason, attempts, imageKey: upload.key })
-      return 'settled'
+      return refuse('MESSAGE_FOREIGN_BUCKET', `The message is about the bucket ${upload.bucket}; ours is ${bucket}`)
     }
-    if (!upload.key.startsWith(uploadsPrefix)) {
+    if (!key.startsWith(uploadsPrefix)) {
       log.info(`ignored: pictures are under ${uploadsPrefix}`)
       return 'settled'
     }
+    if (key.endsWith('/') && size === 0) {
+      log.info('ignored: a folder, as the console of S3 makes them')
+      return 'settled'
+    }
+    const fault = imageKeyFault(key)
+    if (fault) return refuse('MESSAGE_UNREADABLE', `The image key ${fault}`)
     return pipeline.processImage({ upload, delivery, logger: log, signal })
   }
 

@@ -20,8 +20,8 @@ const intervalMs = 1000
 export type ProgressReporter = ReturnType<typeof createProgressReporter>
 
 /**
- * Writes where a job is, at most once a second and one write at a time; what comes in between is kept, and only the newest
- * of it written. `now` in milliseconds.
+ * Writes where a job is, one write at a time and each at least a second after the last has ended; what comes in between is
+ * kept, and only the newest of it written. `now` in milliseconds.
  */
 export function createProgressReporter({
   write,
@@ -34,18 +34,23 @@ export function createProgressReporter({
   now: () => number
 }) {
   let waiting: Progress | undefined
-  let writing: Promise<void> = Promise.resolve()
+  let writing: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
   let stage: JobStage | undefined
   let stageStartedAt = 0
+  let ended = false
 
   function flush(): void {
     timer = undefined
     if (!waiting) return
     const next = waiting
     waiting = undefined
-    writing = writing.then(() => write(next)).catch(onError)
-    timer = setTimeout(flush, intervalMs)
+    writing = write(next)
+      .catch(onError)
+      .then(() => {
+        writing = undefined
+        if (!ended) timer = setTimeout(flush, intervalMs)
+      })
   }
 
   return {
@@ -62,14 +67,13 @@ export function createProgressReporter({
         progress: from + (to - from) * fraction,
         ...(left !== undefined && { etaSeconds: left }),
       }
-      if (!timer) flush()
+      if (!timer && !writing && !ended) flush()
     },
 
     /** Drops what is not written yet, and resolves when a write under way has ended. */
     async end(): Promise<void> {
+      ended = true
       clearTimeout(timer)
-      timer = undefined
-      waiting = undefined
       await writing
     },
   }

@@ -23,6 +23,8 @@ CREATE TABLE `art_analysis` (
 	`seed` int unsigned NOT NULL,
 	`duration_seconds` double NOT NULL,
 	`sample_rate` int unsigned NOT NULL,
+	`music_bytes` int unsigned NOT NULL,
+	`music_sha256` char(64) character set ascii collate ascii_bin NOT NULL,
 	`music_model` varchar(200) character set utf8mb4 collate utf8mb4_bin NOT NULL,
 	`music_model_revision` varchar(100) character set utf8mb4 collate utf8mb4_bin NOT NULL,
 	`classifier_model` varchar(200) character set utf8mb4 collate utf8mb4_bin NOT NULL,

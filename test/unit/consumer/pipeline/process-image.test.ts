@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { jobId, musicKey } from '#shared/contract/key.ts'
 import type { Analysis, Claim, JobError } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
-import { createPipeline, type Inference } from '../../../../services/consumer/pipeline/process-image.ts'
+import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
+import { createPipeline } from '../../../../services/consumer/pipeline/process-image.ts'
 import { uploadOf } from '../../../job.ts'
 import { drawPicture } from '../../../picture.ts'
 import { createStubInference, promptWords } from '../../../stub-inference.ts'
@@ -26,6 +29,9 @@ test('a picture becomes a WAV, then a row, and is settled', async () => {
   assert.equal(analysis.durationSeconds, 0.5)
   assert.equal(analysis.sampleRate, 32_000)
   assert.equal(analysis.queueMs, 322)
+  const wav = house.stored.get(key)!
+  assert.equal(analysis.musicBytes, wav.length)
+  assert.equal(analysis.musicSha256, createHash('sha256').update(wav).digest('hex'))
   assert.ok(analysis.prompt.length > 20)
 })
 
@@ -43,11 +49,33 @@ test('a picture settled before is settled again without work', async () => {
   assert.deepEqual(house.writes, [])
 })
 
-test('a picture held by another is left to it', async () => {
-  const house = build()
-  house.job.state = 'processing'
-  assert.equal(await house.process(), 'left')
-  assert.deepEqual(house.writes, [])
+for (const [heldFor, retryAfterSeconds] of [
+  [40, 50],
+  [0.2, 1.25],
+] as const) {
+  test(`a picture held for ${heldFor} s comes back after that`, async () => {
+    const house = build({ heldFor })
+    house.job.state = 'processing'
+    assert.deepEqual(await house.process(), { retryAfterSeconds })
+    assert.deepEqual(house.writes, [])
+  })
+}
+
+test('what the database does not take is refused, and no outage', async () => {
+  const house = build({ during: { receive: failWith(new PermanentFailure('MESSAGE_UNREADABLE', 'too long')) } })
+  assert.deepEqual(await house.process(), {
+    refused: { reasonCode: 'MESSAGE_UNREADABLE', reason: 'too long', attempts: 1, imageKey: upload.key },
+  })
+  assert.deepEqual(house.outages, [])
+})
+
+test('a picture that ended all its tries without an answer fails before it is tried again', async () => {
+  const house = build({ during: { get: () => assert.fail('tried again') } })
+  house.job.attempt = 3
+  assert.equal(await house.process(), 'settled')
+  assert.deepEqual(house.writes, ['deadLetter', 'fail'])
+  assert.equal(house.job.error?.code, 'GENERATION_FAILED')
+  assert.match(house.job.error.message, /ended 3 times without an answer/)
 })
 
 for (const [stage, writesBefore] of [
@@ -76,10 +104,44 @@ for (const [stage, writesBefore] of [
   })
 }
 
-test('a message that is no longer ours loses the lease as well', async () => {
+test('a message that is no longer ours loses the lease as well, and the job is free for the next', async () => {
   const house = build({ extend: async () => false })
   assert.equal(await house.process(), 'left')
-  assert.deepEqual(house.writes, [])
+  assert.deepEqual(house.writes, ['release'])
+  assert.deepEqual([house.job.state, house.job.attempt], ['queued', 0])
+})
+
+for (const step of ['confirm', 'put', 'succeed'] as const) {
+  test(`an outage of seconds at ${step} does not cost the music`, async (t) => {
+    const outage = passingOutage(t, 3)
+    const house = build({ during: { [step]: outage.strike } })
+    let compositions = 0
+    house.inference.compose = countCalls(house.inference.compose, () => compositions++)
+    assert.equal(await outage.until(house.process()), 'settled')
+    assert.equal(house.job.state, 'succeeded')
+    assert.equal(compositions, 1)
+  })
+
+  test(`an outage at ${step} that lasts gives the picture back, uncounted`, async (t) => {
+    const outage = passingOutage(t, Number.POSITIVE_INFINITY)
+    const house = build({ during: { [step]: outage.strike } })
+    assert.deepEqual(await outage.until(house.process()), { retryAfterSeconds: 30 })
+    assert.deepEqual([house.job.state, house.job.attempt], ['queued', 0])
+    assert.deepEqual(house.outages, ['STORAGE_UNAVAILABLE'])
+  })
+}
+
+test('when neither the work nor giving it back succeeds, both errors are logged', async () => {
+  const house = build({
+    during: {
+      compose: failWith(new Error('out of memory')),
+      release: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'no database')),
+    },
+  })
+  assert.deepEqual(await house.process(), { retryAfterSeconds: 30 })
+  assert.match(house.log(), /out of memory/)
+  assert.match(house.log(), /no database/)
+  assert.deepEqual(house.outages, ['DATABASE_UNAVAILABLE'])
 })
 
 for (const [name, bytes, code] of [
@@ -130,6 +192,7 @@ for (const code of ['STORAGE_UNAVAILABLE', 'MODEL_UNAVAILABLE', 'DATABASE_UNAVAI
     for (const _ of [1, 2, 3]) assert.deepEqual(await house.process(), { retryAfterSeconds: 120 })
     assert.deepEqual(house.writes, ['release', 'release', 'release'])
     assert.equal(house.job.attempt, 2)
+    assert.deepEqual(house.outages, [code, code, code])
   })
 }
 
@@ -177,6 +240,37 @@ test('the lease is renewed while composing, with the visibility of the message',
   assert.ok(renewals >= 8, `the lease of 60 s was renewed ${renewals} times in 120 s`)
 })
 
+/** So many calls fail; after each failure time passes, and else it stands still. */
+function passingOutage(t: TestContext, failures: number) {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const secondsPerFailure = 10
+  let struck = 0
+  return {
+    strike(): void {
+      if (struck === failures) return
+      struck++
+      throw new RetryableFailure('STORAGE_UNAVAILABLE', 'away')
+    },
+    async until<T>(pending: Promise<T>): Promise<T> {
+      const finished = pending.then(() => true)
+      let passed = 0
+      while (!(await Promise.race([finished, setImmediate(false)]))) {
+        if (passed === struck * secondsPerFailure) continue
+        t.mock.timers.tick(1000)
+        passed++
+      }
+      return pending
+    },
+  }
+}
+
+function countCalls(compose: Inference['compose'], count: () => void): Inference['compose'] {
+  return (...args) => {
+    count()
+    return compose(...args)
+  }
+}
+
 async function composeForMinutes(t: TestContext): Promise<void> {
   for (let seconds = 0; seconds < 120; seconds++) {
     t.mock.timers.tick(1000)
@@ -184,21 +278,34 @@ async function composeForMinutes(t: TestContext): Promise<void> {
   }
 }
 
-type Step = 'claim' | 'get' | 'classify' | 'compose' | 'put' | 'succeed' | 'deadLetter'
+type Step =
+  | 'receive'
+  | 'claim'
+  | 'get'
+  | 'classify'
+  | 'compose'
+  | 'confirm'
+  | 'put'
+  | 'succeed'
+  | 'deadLetter'
+  | 'release'
 
 /** A pipeline on fakes that keep to the rules of the real ones: a write names its token, or changes nothing. */
 function build(
   options: {
     upload?: typeof upload
     picture?: Buffer
-    during?: Partial<Record<Step, (steal: () => void) => void | Promise<void>>>
+    during?: Partial<Record<Step, (steal: () => void) => unknown>>
     extend?: () => Promise<boolean>
     receiveCount?: number
+    heldFor?: number
     signal?: AbortSignal
     now?: () => number
   } = {},
 ) {
   const writes: string[] = []
+  const outages: ErrorCode[] = []
+  const lines: string[] = []
   const stored = new Map<string, Buffer>()
   const deadLetters: { reasonCode: string; attempts: number; imageKey?: string | undefined }[] = []
   const job = {
@@ -235,15 +342,21 @@ function build(
   }
   const pipeline = createPipeline({
     jobs: {
-      receive: async () => jobId(options.upload ?? upload),
+      receive: async () => {
+        await at('receive')
+        return jobId(options.upload ?? upload)
+      },
       claim: async (_id, { token }): Promise<Claim> => {
         await at('claim')
-        if (job.state === 'processing') return { outcome: 'held' }
+        if (job.state === 'processing') return { outcome: 'held', leaseSeconds: options.heldFor ?? 60 }
         if (job.state !== 'queued') return { outcome: 'settled', state: job.state }
         Object.assign(job, { state: 'processing', token, attempt: job.attempt + 1 })
         return { outcome: 'claimed', attempt: job.attempt }
       },
-      renew: async ({ token }) => holds(token),
+      renew: async ({ token }) => {
+        await at('confirm')
+        return holds(token)
+      },
       progress: async ({ token }) => holds(token),
       succeed: async ({ token, analysis }) => {
         await at('succeed')
@@ -251,10 +364,12 @@ function build(
       },
       fail: async ({ id: _, token, ...error }) =>
         change('fail', token, () => Object.assign(job, { state: 'failed', error })),
-      release: async ({ token, error, countAttempt = true }) =>
-        change('release', token, () =>
+      release: async ({ token, error, countAttempt = true }) => {
+        await at('release')
+        return change('release', token, () =>
           Object.assign(job, { state: 'queued', error, attempt: job.attempt - (countAttempt ? 0 : 1) }),
-        ),
+        )
+      },
     },
     objects: {
       get: async (_version, { signal }) => {
@@ -275,12 +390,16 @@ function build(
     region: 'us-east-1',
     leaseSeconds: 60,
     maxAttempts: 3,
+    onOutage: (code) => outages.push(code),
     maxImageBytes: 1_000_000,
     maxImagePixels: 1_000_000,
     musicSeconds: 0.5,
   })
   return {
     writes,
+    outages,
+    inference,
+    log: () => lines.join(''),
     stored,
     deadLetters,
     job,
@@ -296,7 +415,7 @@ function build(
             writes.push('deadLetter')
           },
         },
-        logger: pino({ enabled: false }),
+        logger: pino({}, { write: (line) => lines.push(line) }),
         signal: options.signal ?? new AbortController().signal,
       }),
   }

@@ -70,6 +70,49 @@ test('a picture in another bucket is dead-lettered, and the others are processed
   )
 })
 
+test('a message that names foreign pictures is dead-lettered once, when all else is settled', async () => {
+  const { handle, waits, deadLetters } = build([{ retryAfterSeconds: 7 }, 'left', 'settled'])
+  const records = [record('uploads/1', 'foreign'), record('uploads/2'), record('uploads/3', 'foreign')]
+  const message = { MessageId: 'm', Body: JSON.stringify({ Records: records }) }
+  assert.equal(await handle(message), false)
+  assert.equal(await handle(message), false)
+  assert.deepEqual(deadLetters, [])
+  assert.equal(await handle(message), true)
+  assert.deepEqual(
+    deadLetters.map(({ reasonCode, imageKey }) => [reasonCode, imageKey]),
+    [['MESSAGE_FOREIGN_BUCKET', 'uploads/1']],
+  )
+  assert.deepEqual(
+    waits.filter((seconds) => seconds !== 60),
+    [7],
+  )
+})
+
+test('what the pipeline refuses is dead-lettered and acknowledged', async () => {
+  const refused = { reasonCode: 'MESSAGE_UNREADABLE', reason: 'too long', attempts: 1 } as const
+  const { handle, deadLetters } = build([{ refused }])
+  assert.equal(await handle(announcing('uploads/a.jpg')), true)
+  assert.deepEqual(deadLetters, [refused])
+})
+
+for (const key of ['uploads/', 'uploads/holiday/', 'uploads/../']) {
+  test(`the folder ${key} of the console is ignored`, async () => {
+    const { handle, processed, deadLetters } = build([])
+    const body = JSON.stringify({ Records: [record(key, 'pictures', 0)] })
+    assert.equal(await handle({ MessageId: 'm', Body: body }), true)
+    assert.deepEqual([processed, deadLetters], [[], []])
+  })
+}
+
+for (const key of ['uploads/../a.jpg', 'uploads/./a.jpg', 'uploads/a%00.jpg', 'uploads/']) {
+  test(`the key ${key}, for which nobody could ask, is refused`, async () => {
+    const { handle, processed, deadLetters } = build([])
+    assert.equal(await handle(announcing(key)), true)
+    assert.deepEqual([processed, deadLetters.map(({ reasonCode }) => reasonCode)], [[], ['MESSAGE_UNREADABLE']])
+    assert.match(deadLetters[0]!.reason, /^The image key /)
+  })
+}
+
 test('what cannot be dead-lettered is not acknowledged', async () => {
   const { handle, waits } = build([], { deadLetterError: new Error('away') })
   const attributes = { ApproximateReceiveCount: '2' }
@@ -121,12 +164,12 @@ function announcing(...keys: string[]): Message {
   return { MessageId: 'm', Body: JSON.stringify({ Records: keys.map((key) => record(key)) }) }
 }
 
-function record(key: string, bucket = 'pictures') {
+function record(key: string, bucket = 'pictures', size = 1) {
   return {
     eventVersion: '2.1',
     eventSource: 'aws:s3',
     eventName: 'ObjectCreated:Put',
     eventTime: '2026-01-02T03:04:05.678Z',
-    s3: { bucket: { name: bucket }, object: { key, size: 1, eTag: 'e1', sequencer: '0A' } },
+    s3: { bucket: { name: bucket }, object: { key, size, eTag: 'e1', sequencer: '0A' } },
   }
 }

@@ -64,6 +64,28 @@ test('writes do not overlap, however long one takes', async (t) => {
   assert.equal(most, 1)
 })
 
+test('a slow write makes others wait and never queue up, and the end waits for it alone', async (t) => {
+  const answers: (() => void)[] = []
+  const { progress, written, pass } = reporter(t, () => new Promise((resolve) => answers.push(resolve)))
+  for (let second = 0; second < 5; second++) {
+    progress.report('composing', second / 5)
+    await pass(1000)
+  }
+  assert.equal(written.length, 1)
+  answers[0]!()
+  await pass(0)
+  await pass(999)
+  assert.equal(written.length, 1)
+  await pass(1)
+  assert.equal(written.length, 2)
+  progress.report('storing')
+  const ending = progress.end()
+  answers[1]!()
+  await ending
+  await pass(5000)
+  assert.equal(written.length, 2)
+})
+
 test('a write that fails is heard of and does not stop the next', async (t) => {
   let writes = 0
   const { progress, pass, errors } = reporter(t, async () => {
@@ -105,8 +127,10 @@ function reporter(t: TestContext, write: (progress: Progress) => Promise<void> =
     written,
     errors,
     async pass(ms: number): Promise<void> {
-      t.mock.timers.tick(ms)
-      for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+      for (let left = ms; left >= 0; left -= 1000) {
+        t.mock.timers.tick(Math.min(left, 1000))
+        for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+      }
     },
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { jobId, keyDigest, musicKey, normalizeSequencer, objectUrl } from '#shared/contract/key.ts'
+import { imageKeyFault, jobId, keyDigest, musicKey, normalizeSequencer, objectUrl } from '#shared/contract/key.ts'
 
 const image = { bucket: 'pictures', key: 'uploads/a.jpg', version: 'v1' }
 const id = '0123456789abcdef0123456789abcdef'
@@ -19,6 +19,24 @@ test('a job id depends on bucket, key, version and take, and on how they are div
   assert.equal(jobId(image), 'f02daa09358cbc9dfb3b168f2c81a200')
   assert.match(keyDigest('pictures', 'uploads/a.jpg'), /^[0-9a-f]{64}$/)
 })
+
+for (const [key, fault] of [
+  ['uploads/a.jpg', undefined],
+  ['uploads/.a/..b/c../...', undefined],
+  [`uploads/${'한'.repeat(338)}ab`, undefined],
+  ['uploads/', /uploads\//],
+  ['a.jpg', /uploads\//],
+  [`uploads/${'한'.repeat(339)}`, /1025 bytes/],
+  ['uploads/a\0b', /nul/],
+  ['uploads/../a.jpg', /"\." or "\.\."/],
+  ['uploads/a/.', /"\." or "\.\."/],
+] as const) {
+  test(`${key.slice(0, 30)} ${fault ? 'is no' : 'is a'} picture's key`, () => {
+    const found = imageKeyFault(key)
+    if (fault) assert.match(found ?? '', fault)
+    else assert.equal(found, undefined)
+  })
+}
 
 test('music lies under generated/, named by picture and id', () => {
   assert.equal(musicKey('uploads/a b/그림.jpg', id), `generated/a b/그림.jpg/${id}.wav`)

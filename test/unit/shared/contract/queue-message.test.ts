@@ -71,21 +71,7 @@ test('a notification inside an SNS envelope is read', () => {
 })
 
 test('an EventBridge event is read, its key being as it is', () => {
-  const event = {
-    source: 'aws.s3',
-    'detail-type': 'Object Created',
-    time: eventTime,
-    detail: {
-      bucket: { name: 'pictures' },
-      object: {
-        key: 'uploads/100% a+b.jpg',
-        size: 12,
-        etag: upload.etag,
-        'version-id': 'v-1',
-        sequencer: upload.sequencer,
-      },
-    },
-  }
+  const event = objectCreated()
   assert.deepEqual(read(event), {
     kind: 'uploads',
     uploads: [{ ...upload, key: 'uploads/100% a+b.jpg', version: 'v-1', versionId: 'v-1' }],
@@ -108,6 +94,11 @@ for (const [name, body, reason] of [
   ['another service', JSON.stringify(notification(record({}, { eventSource: 'aws:sns' }))), /eventSource/],
   ['event version 3', JSON.stringify(notification(record({}, { eventVersion: '3.0' }))), /eventVersion/],
   ['no version at all', JSON.stringify(notification(record({ eTag: undefined }))), /neither versionId nor eTag/],
+  ['a size past what numbers count', JSON.stringify(notification(record({ size: 1e30 }))), /size/],
+  ['an etag with a newline', JSON.stringify(notification(record({ eTag: 'abc\n' }))), /eTag/],
+  ['an etag with a space', JSON.stringify(notification(record({ eTag: 'a b' }))), /eTag/],
+  ['a version id beyond ASCII', JSON.stringify(notification(record({ versionId: '한글' }))), /versionId/],
+  ['an endless detail-type', JSON.stringify({ ...objectCreated(), 'detail-type': 'x'.repeat(129) }), /not an S3 event/],
   ['a size that is no number', JSON.stringify(notification(record({ size: 'big' }))), /size/],
 ] as const) {
   test(`${name} is unreadable, with a reason`, () => {
@@ -126,6 +117,24 @@ function record(object: object = {}, event: object = {}) {
     eventTime,
     ...event,
     s3: { bucket: { name: upload.bucket }, object: { key, size, eTag, sequencer, ...object } },
+  }
+}
+
+function objectCreated() {
+  return {
+    source: 'aws.s3',
+    'detail-type': 'Object Created',
+    time: eventTime,
+    detail: {
+      bucket: { name: 'pictures' },
+      object: {
+        key: 'uploads/100% a+b.jpg',
+        size: 12,
+        etag: upload.etag,
+        'version-id': 'v-1',
+        sequencer: upload.sequencer,
+      },
+    },
   }
 }
 

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DrizzleQueryError } from 'drizzle-orm'
-import { driverError, isAnswer, isConflict, isDropped, surfacedError } from '#shared/db/database-error.ts'
+import {
+  DatabaseRefusal,
+  driverError,
+  isAnswer,
+  isConflict,
+  isDropped,
+  surfacedError,
+} from '#shared/db/database-error.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 
 const answer = (errno: number, more = {}) => Object.assign(new Error('said'), { errno, sqlState: 'HY000', ...more })
@@ -12,6 +19,7 @@ for (const [name, error, expected] of [
   ['TiDB write conflict', answer(9007), { conflict: true, dropped: false, answer: true, away: true }],
   ['data too long', answer(1406), { conflict: false, dropped: false, answer: true, away: false }],
   ['duplicate key', answer(1062), { conflict: false, dropped: false, answer: true, away: false }],
+  ['column missing', answer(1054), { conflict: false, dropped: false, answer: true, away: true }],
   ['tables missing', answer(1146), { conflict: false, dropped: false, answer: true, away: true }],
   ['access denied', answer(1045, { fatal: true }), { conflict: false, dropped: false, answer: false, away: true }],
   ['server shuts down', answer(1053), { conflict: false, dropped: true, answer: false, away: true }],
@@ -49,6 +57,7 @@ for (const [name, error, expected] of [
 test("drizzle's error, which repeats the statement with its values, is not what callers see", () => {
   const error = new DrizzleQueryError('insert ...', ['a secret value'], answer(1406))
   const surfaced = surfacedError(driverError(error))
+  assert.ok(surfaced instanceof DatabaseRefusal)
   assert.equal(surfaced.message, 'The database refused a statement: said')
   assert.doesNotMatch(String((surfaced.cause as Error).stack), /a secret value/)
 })
