@@ -168,14 +168,14 @@ export interface Tensor {
   data: Float32Array
 }
 
-/** Writes float32 tensors as one safetensors file. */
+/** Writes float32 tensors as one safetensors file. The data of each is read once, when its turn comes. */
 export function writeSafetensors(path: string, tensors: Tensor[]): void {
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } }
   let offset = 0
-  for (const { name, dims, data } of tensors) {
-    if (data.length !== elementCount(dims)) throw new RangeError(`${name}: ${data.length} elements for [${dims}]`)
-    header[name] = { dtype: 'F32', shape: dims, data_offsets: [offset, offset + data.byteLength] }
-    offset += data.byteLength
+  for (const { name, dims } of tensors) {
+    const end = offset + 4 * elementCount(dims)
+    header[name] = { dtype: 'F32', shape: dims, data_offsets: [offset, end] }
+    offset = end
   }
   const json = Buffer.from(JSON.stringify(header))
   // Padded with spaces, so that the data begins on a multiple of 8.
@@ -183,14 +183,15 @@ export function writeSafetensors(path: string, tensors: Tensor[]): void {
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
   const descriptor = openSync(path, 'w')
+  const write = (part: Uint8Array) => {
+    for (let done = 0; done < part.byteLength; ) done += writeSync(descriptor, part, done)
+  }
   try {
-    const parts = [
-      length,
-      padded,
-      ...tensors.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
-    ]
-    for (const part of parts) {
-      for (let done = 0; done < part.byteLength; ) done += writeSync(descriptor, part, done)
+    write(length)
+    write(padded)
+    for (const { name, dims, data } of tensors) {
+      if (data.length !== elementCount(dims)) throw new RangeError(`${name}: ${data.length} elements for [${dims}]`)
+      write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     }
   } finally {
     closeSync(descriptor)

@@ -29,8 +29,8 @@ export const tinyAudio = {
 }
 
 /** EnCodec with its encoder, which is of no use here but belongs to the checkpoint. */
-export function audioTensors(random: Random, codebookCount: number): Tensor[] {
-  const { hidden_size: width, num_filters: filters, upsampling_ratios: ratios, codebook_size: codebookSize } = tinyAudio
+export function audioTensors(random: Random, audio: typeof tinyAudio, codebookCount: number): Tensor[] {
+  const { hidden_size: width, num_filters: filters, upsampling_ratios: ratios, codebook_size: codebookSize } = audio
   const top = filters * 2 ** ratios.length
 
   const convolution = (name: string, dims: [number, number, number], outputs = dims[0], gain = 1) => {
@@ -43,22 +43,22 @@ export function audioTensors(random: Random, codebookCount: number): Tensor[] {
     ]
   }
   const lstm = (name: string) =>
-    Array.from({ length: tinyAudio.num_lstm_layers }, (_, i) => [
+    Array.from({ length: audio.num_lstm_layers }, (_, i) => [
       matrix(random, `${name}.lstm.weight_ih_l${i}`, 4 * top, top),
       matrix(random, `${name}.lstm.weight_hh_l${i}`, 4 * top, top),
       random(`${name}.lstm.bias_ih_l${i}`, [4 * top], { deviation: 0.1 }),
       random(`${name}.lstm.bias_hh_l${i}`, [4 * top], { deviation: 0.1 }),
     ]).flat()
   const residual = (name: string, channels: number) => {
-    const hidden = channels / tinyAudio.compress
+    const hidden = channels / audio.compress
     return [
-      ...convolution(`${name}.block.1`, [hidden, channels, tinyAudio.residual_kernel_size]),
+      ...convolution(`${name}.block.1`, [hidden, channels, audio.residual_kernel_size]),
       ...convolution(`${name}.block.3`, [channels, hidden, 1]),
     ]
   }
 
   const encoder = (name: string) => {
-    const tensors = convolution(`${name}.0`, [filters, tinyAudio.audio_channels, tinyAudio.kernel_size])
+    const tensors = convolution(`${name}.0`, [filters, audio.audio_channels, audio.kernel_size])
     let channels = filters
     let layer = 1
     for (const ratio of ratios.toReversed()) {
@@ -70,11 +70,11 @@ export function audioTensors(random: Random, codebookCount: number): Tensor[] {
     return [
       ...tensors,
       ...lstm(`${name}.${layer}`),
-      ...convolution(`${name}.${layer + 2}`, [width, top, tinyAudio.last_kernel_size]),
+      ...convolution(`${name}.${layer + 2}`, [width, top, audio.last_kernel_size]),
     ]
   }
   const decoderOf = (name: string) => {
-    const tensors = [...convolution(`${name}.0`, [top, width, tinyAudio.kernel_size]), ...lstm(`${name}.1`)]
+    const tensors = [...convolution(`${name}.0`, [top, width, audio.kernel_size]), ...lstm(`${name}.1`)]
     let channels = top
     let layer = 2
     for (const ratio of ratios) {
@@ -86,12 +86,7 @@ export function audioTensors(random: Random, codebookCount: number): Tensor[] {
     }
     return [
       ...tensors,
-      ...convolution(
-        `${name}.${layer + 1}`,
-        [tinyAudio.audio_channels, filters, tinyAudio.last_kernel_size],
-        1,
-        loudness,
-      ),
+      ...convolution(`${name}.${layer + 1}`, [audio.audio_channels, filters, audio.last_kernel_size], 1, loudness),
     ]
   }
   const codebooks = Array.from({ length: codebookCount }, (_, k) => {

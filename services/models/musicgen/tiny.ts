@@ -5,7 +5,8 @@ import { type Tensor, writeSafetensors } from '../safetensors.ts'
 import { audioTensors, tinyAudio } from './tiny-audio.ts'
 import { tinyTokenizer } from './tiny-tokenizer.ts'
 
-const text = {
+const tinyText = {
+  vocab_size: tinyTokenizer().model.vocab.length,
   model_type: 't5',
   feed_forward_proj: 'relu',
   d_model: 24,
@@ -23,7 +24,7 @@ const text = {
   use_cache: false,
 }
 
-const decoder = {
+const tinyDecoder = {
   model_type: 'musicgen_decoder',
   activation_function: 'gelu',
   vocab_size: 2048,
@@ -38,14 +39,27 @@ const decoder = {
   bos_token_id: 2048,
 }
 
+/** Dimensions of a checkpoint. */
+export interface MusicgenShape {
+  text: typeof tinyText
+  decoder: typeof tinyDecoder
+  audio: typeof tinyAudio
+}
+
+export const tinyShape: MusicgenShape = { text: tinyText, decoder: tinyDecoder, audio: tinyAudio }
+
 /**
  * Writes a MusicGen checkpoint of seeded random weights into `dir`, laid out as Hugging Face's MusicGen, whose tensor
  * names and frame and sample rates it has. It composes noise, a different one for each prompt and seed.
  * @param seed 0 to 2^32 - 1
  */
 export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void {
-  const tokenizer = tinyTokenizer()
-  const textEncoder = { ...text, vocab_size: tokenizer.model.vocab.length }
+  writeRandomMusicgen(dir, { shape: tinyShape, random: createRandomWeights(seed) })
+}
+
+/** The same in any shape. */
+export function writeRandomMusicgen(dir: string, { shape, random }: { shape: MusicgenShape; random: Random }): void {
+  const { text, decoder, audio } = shape
   const write = (file: string, value: object) => writeFileSync(join(dir, file), `${JSON.stringify(value, null, 2)}\n`)
   mkdirSync(dir, { recursive: true })
   write('config.json', {
@@ -53,8 +67,8 @@ export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void
     model_type: 'musicgen',
     is_encoder_decoder: true,
     torch_dtype: 'float32',
-    text_encoder: textEncoder,
-    audio_encoder: tinyAudio,
+    text_encoder: text,
+    audio_encoder: audio,
     decoder,
   })
   write('generation_config.json', {
@@ -65,7 +79,7 @@ export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void
     guidance_scale: 3,
     max_length: 1500,
   })
-  write('tokenizer.json', tokenizer)
+  write('tokenizer.json', tinyTokenizer())
   write('tokenizer_config.json', {
     tokenizer_class: 'PreTrainedTokenizerFast',
     model_max_length: text.n_positions,
@@ -73,17 +87,23 @@ export function writeTinyMusicgen(dir: string, { seed }: { seed: number }): void
     eos_token: '</s>',
     unk_token: '<unk>',
   })
-  const random = createRandomWeights(seed)
   writeSafetensors(join(dir, 'model.safetensors'), [
-    ...textTensors(random, textEncoder.vocab_size),
-    ...projectionTensors(random),
-    ...decoderTensors(random),
-    ...audioTensors(random, decoder.num_codebooks),
+    ...textTensors(random, text),
+    ...projectionTensors(random, shape),
+    ...decoderTensors(random, decoder),
+    ...audioTensors(random, audio, decoder.num_codebooks / decoder.audio_channels),
   ])
 }
 
-function textTensors(random: Random, tokens: number): Tensor[] {
-  const { d_model: width, d_kv: headWidth, d_ff: feedForward, num_heads: heads, num_layers: layers } = text
+function textTensors(random: Random, text: MusicgenShape['text']): Tensor[] {
+  const {
+    vocab_size: tokens,
+    d_model: width,
+    d_kv: headWidth,
+    d_ff: feedForward,
+    num_heads: heads,
+    num_layers: layers,
+  } = text
   const inner = heads * headWidth
   const near = (name: string) => random(name, [width], { mean: 1, deviation: 0.1 })
   const blocks = Array.from({ length: layers }, (_, i) => {
@@ -111,14 +131,14 @@ function textTensors(random: Random, tokens: number): Tensor[] {
   ]
 }
 
-function projectionTensors(random: Random): Tensor[] {
+function projectionTensors(random: Random, { text, decoder }: MusicgenShape): Tensor[] {
   return [
     matrix(random, 'enc_to_dec_proj.weight', decoder.hidden_size, text.d_model),
     random('enc_to_dec_proj.bias', [decoder.hidden_size], { deviation: 0.1 }),
   ]
 }
 
-function decoderTensors(random: Random): Tensor[] {
+function decoderTensors(random: Random, decoder: MusicgenShape['decoder']): Tensor[] {
   const { hidden_size: width, ffn_dim: feedForward, num_codebooks: codebooks, vocab_size: codebookSize } = decoder
   const root = 'decoder.model.decoder'
   const norm = (name: string) => [
