@@ -54,18 +54,22 @@ export function audioTensors(random: Random, audio: typeof tinyAudio, codebookCo
     return [
       ...convolution(`${name}.block.1`, [hidden, channels, audio.residual_kernel_size]),
       ...convolution(`${name}.block.3`, [channels, hidden, 1]),
+      ...(audio.use_conv_shortcut ? convolution(`${name}.shortcut`, [channels, channels, 1]) : []),
     ]
   }
+  const residualLayers = audio.num_residual_layers
+  const residuals = (name: string, layer: number, channels: number) =>
+    Array.from({ length: residualLayers }, (_, i) => residual(`${name}.${layer + i}`, channels)).flat()
 
   const encoder = (name: string) => {
     const tensors = convolution(`${name}.0`, [filters, audio.audio_channels, audio.kernel_size])
     let channels = filters
     let layer = 1
     for (const ratio of ratios.toReversed()) {
-      tensors.push(...residual(`${name}.${layer}`, channels))
-      tensors.push(...convolution(`${name}.${layer + 2}`, [2 * channels, channels, 2 * ratio]))
+      tensors.push(...residuals(name, layer, channels))
+      layer += residualLayers + 2
+      tensors.push(...convolution(`${name}.${layer - 1}`, [2 * channels, channels, 2 * ratio]))
       channels *= 2
-      layer += 3
     }
     return [
       ...tensors,
@@ -80,9 +84,9 @@ export function audioTensors(random: Random, audio: typeof tinyAudio, codebookCo
     for (const ratio of ratios) {
       const half = channels / 2
       tensors.push(...convolution(`${name}.${layer + 1}`, [channels, half, 2 * ratio], half, upsamplingGain(ratio)))
-      tensors.push(...residual(`${name}.${layer + 2}`, half))
+      tensors.push(...residuals(name, layer + 2, half))
       channels = half
-      layer += 3
+      layer += residualLayers + 2
     }
     return [
       ...tensors,

@@ -131,7 +131,9 @@ function textTensors(random: Random, text: MusicgenShape['text']): Tensor[] {
   ]
 }
 
+/** None where the widths agree, as in transformers. */
 function projectionTensors(random: Random, { text, decoder }: MusicgenShape): Tensor[] {
+  if (text.d_model === decoder.hidden_size) return []
   return [
     matrix(random, 'enc_to_dec_proj.weight', decoder.hidden_size, text.d_model),
     random('enc_to_dec_proj.bias', [decoder.hidden_size], { deviation: 0.1 }),

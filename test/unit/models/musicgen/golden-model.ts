@@ -6,17 +6,17 @@ import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
 import { openGraph, type Tensor } from '../../../../services/consumer/onnx/graph.ts'
 import { buildMusicgen } from '../../../../services/models/musicgen/build.ts'
-import { writeTinyMusicgen } from '../../../../services/models/musicgen/tiny.ts'
-import golden from '../../../golden/musicgen.json' with { type: 'json' }
+import { type CheckpointName, writeGoldenCheckpoint } from '../../../golden/musicgen-checkpoints.ts'
 
+/** Of the checkpoint `mono`. */
 export const codebooks = 4
 export const codebookSize = 2048
 
-/** The checkpoint that the golden values are of, built into a new folder; the caller's to remove. */
-export function createGoldenModel() {
+/** A checkpoint that there are golden values of, built into a new folder; the caller's to remove. */
+export function createGoldenModel(name: CheckpointName = 'mono') {
   const dir = mkdtempSync(join(tmpdir(), 'musicgen-'))
   const checkpointDir = join(dir, 'checkpoint')
-  writeTinyMusicgen(checkpointDir, { seed: golden.seed })
+  writeGoldenCheckpoint(checkpointDir, name)
 
   function build(from: string, name: string): void {
     const source = { repository: 'none', revision: 'seed', generated: true }
@@ -161,6 +161,11 @@ function float32(values: number[], dims: number[]): Tensor {
 export function floats(base64: string): Float32Array {
   const bytes = Uint8Array.from(Buffer.from(base64, 'base64'))
   return new Float32Array(bytes.buffer)
+}
+
+/** What the reference values have of longer ones. */
+export function every(stride: number, values: Float32Array): Float32Array {
+  return values.filter((_, i) => i % stride === 0)
 }
 
 export function assertClose(found: Tensor['data'], expected: Float32Array, largest: number): void {
