@@ -102,18 +102,17 @@ def generate(model, inputs, guidance_scale, **options):
 
 
 def sample(model, inputs, guidance_scale, **options):
-    """The codes of transformers' own sampling, but for the draw: the first code, from the likeliest on, at which the
-    cumulative probability passes the number that is drawn for the step, clip and codebook."""
+    """The codes of transformers' own sampling, but for the draw: the first code at which the cumulative probability
+    passes the number that is drawn for the step, clip and codebook."""
     codebooks = model.config.decoder.num_codebooks
     draws = [uniforms(seed, STEPS * codebooks) for seed in CLIP_SEEDS[: len(inputs.input_ids)]]
     draws = torch.tensor(draws).reshape(-1, STEPS, codebooks).transpose(0, 1).reshape(STEPS, -1, 1)
     steps = iter(draws.double())
 
     def draw(probabilities, num_samples):
-        ordered, codes = probabilities.double().sort(descending=True)
-        cumulative, uniform = ordered.cumsum(-1), next(steps)
+        cumulative, uniform = probabilities.double().cumsum(-1), next(steps)
         assert (cumulative - uniform).abs().min() > PROBABILITY_MARGIN, "rounding could decide a draw: take another seed"
-        return codes.gather(-1, (cumulative <= uniform).sum(-1, keepdim=True))
+        return (cumulative <= uniform).sum(-1, keepdim=True)
 
     multinomial, torch.multinomial = torch.multinomial, draw
     try:

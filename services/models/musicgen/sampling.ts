@@ -12,8 +12,9 @@ export function guide(scope: Scope, logits: Value, scale: Value): Value {
 }
 
 /**
- * Draws one code from each codebook's `topK` likeliest: the first at which the cumulative probability passes the
- * uniform draw. With a topK of 1 it is the likeliest, whatever the draw.
+ * Draws one code from each codebook's `topK` likeliest: the first, in the order of the codebook, at which the cumulative
+ * probability passes the uniform draw. (In the order of likelihood, two codes that are about as likely would change
+ * places with the rounding, which is not the same in every batch.) With a topK of 1 it is the likeliest.
  * @returns [batch, codebooks] int64
  */
 export function sample(
@@ -21,16 +22,20 @@ export function sample(
   options: { logits: Value; uniform: Value; temperature: Value; topK: Value; codebookSize: number },
 ): Value {
   const { logits, uniform, temperature, topK, codebookSize } = options
-  const kept = scope.op('Min', [topK, scope.int64(codebookSize)])
+  const kept = scope.op('Reshape', [scope.op('Min', [topK, scope.int64(codebookSize)]), scope.int64([1])])
   const scaled = scope.op('Div', [logits, temperature])
-  const [values, codes] = scope.ops('TopK', [scaled, scope.op('Reshape', [kept, scope.int64([1])])], 2)
-  const cumulative = scope.op('CumSum', [scope.op('Softmax', [values!], { axis: -1 }), scope.int64(-1)])
-  const passed = scope.op('LessOrEqual', [cumulative, scope.op('Unsqueeze', [uniform, scope.int64([-1])])])
-  const rank = scope.op('ReduceSum', [scope.op('Cast', [passed], { to: 7 }), scope.int64([-1])])
+  const [likeliest] = scope.ops('TopK', [scaled, kept], 2)
+  const least = scope.op('ReduceMin', [likeliest!, scope.int64([-1])])
+  const within = scope.op('GreaterOrEqual', [scaled, least])
+  const masked = scope.op('Where', [within, scaled, scope.float32(Number.NEGATIVE_INFINITY)])
+  const cumulative = scope.op('CumSum', [scope.op('Softmax', [masked], { axis: -1 }), scope.int64(-1)])
   // The sum of the probabilities may be rounded to less than a draw just under 1.
-  const last = scope.op('Sub', [kept, scope.int64(1)])
-  const chosen = scope.op('GatherElements', [codes!, scope.op('Min', [rank, last])], { axis: -1 })
-  return scope.op('Squeeze', [chosen, scope.int64([-1])])
+  const total = scope.op('ReduceMax', [cumulative, scope.int64([-1])])
+  const passed = scope.op('And', [
+    scope.op('LessOrEqual', [cumulative, scope.op('Unsqueeze', [uniform, scope.int64([-1])])]),
+    scope.op('Less', [cumulative, total]),
+  ])
+  return scope.op('ReduceSum', [scope.op('Cast', [passed], { to: 7 }), scope.int64([-1])], { keepdims: 0 })
 }
 
 /**

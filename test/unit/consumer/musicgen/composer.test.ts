@@ -82,6 +82,11 @@ function codesOf({ calls }: Recorded): number[][][] {
   })
 }
 
+/** Said at once, where a comparison by the assertion would list the differences for minutes. */
+function isSame(one: Float32Array, other: Float32Array): boolean {
+  return one.length === other.length && one.every((sample, i) => sample === other[i])
+}
+
 for (const [name, golden] of Object.entries(goldens.cases)) {
   describe(`the composer, with the checkpoint ${name}`, () => {
     let composer: Awaited<ReturnType<typeof openComposer>>
@@ -121,7 +126,10 @@ for (const [name, golden] of Object.entries(goldens.cases)) {
       const lengths = [0.5, 0.02, 1.22]
       const batch = lengths.map((seconds, i) => ({ ...clips[i % clips.length]!, seed: i, seconds }))
       const together = await composer.compose(batch)
-      for (const [i, clip] of batch.entries()) assert.deepEqual((await composer.compose([clip]))[0], together[i])
+      for (const [i, clip] of batch.entries()) {
+        const [alone] = await composer.compose([clip])
+        for (const [channel, track] of alone!.entries()) assert.ok(isSame(track, together[i]![channel]!), `clip ${i}`)
+      }
     })
   })
 }
