@@ -6,7 +6,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { type Inference, startInference } from '../../services/consumer/onnx/inference.ts'
 import { buildTinyModels } from '../tiny-models.ts'
 
-const silent = { info() {}, error() {} }
+const silent = { info() {}, warn() {}, error() {} }
 const clip = { prompt: 'a slow baroque sarabande for harpsichord', seed: 7, seconds: 10 }
 const forever = { signal: new AbortController().signal, onProgress() {} }
 
@@ -73,6 +73,16 @@ test('a prompt may be empty, enormous or in any script, and a clip as short as o
       assert.equal(track!.length, 640)
     }
   })
+})
+
+test('the log says of a prompt that is too long that its end is not heard', async () => {
+  const warnings: object[] = []
+  const warn = (fields: object, message: string) => warnings.push({ ...fields, message })
+  await withInference({ logger: { ...silent, warn } }, async ({ compose }) => {
+    await compose({ prompt: 'largo', seed: 1, seconds: 0.02 }, forever)
+    await compose({ prompt: 'largo '.repeat(5000), seed: 2, seconds: 0.02 }, forever)
+  })
+  assert.deepEqual(warnings, [{ seed: 2, message: 'only the first 512 tokens of the prompt are heard' }])
 })
 
 test('clips of a batch are the same as alone, whatever their lengths and prompts', async () => {

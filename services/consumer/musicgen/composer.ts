@@ -19,6 +19,8 @@ export interface Commission {
   signal: AbortSignal
   /** How much of the clip is sampled, 0 to 1, after every chunk. */
   onProgress(fraction: number): void
+  /** Called before the first step when the prompt is more than the model takes. */
+  onWarning(message: string): void
   onFinished(pcm: Pcm): void
 }
 
@@ -48,7 +50,7 @@ export function createComposer(dependencies: {
     const steps = frames.map((count) => stepCount(count, delays))
     const batch = clips.length
     const columns = new BigInt64Array(Math.max(...steps) * batch * codebooks)
-    const next = await startLoop(clips, frames)
+    const next = await startLoop(commissions, frames)
     const unfinished = new Set(commissions.keys())
     for (let sampled = 0; unfinished.size > 0; ) {
       signal.throwIfAborted()
@@ -68,10 +70,10 @@ export function createComposer(dependencies: {
   }
 
   /** Each call of what it returns samples so many columns more: [steps, batch, codebooks]. */
-  async function startLoop(clips: readonly Clip[], frames: readonly number[]) {
-    const batch = clips.length
-    const text = await encodeText(clips.map(({ prompt }) => prompt))
-    const draws = clips.map(({ seed }) => createUniform(seed))
+  async function startLoop(commissions: readonly Commission[], frames: readonly number[]) {
+    const batch = commissions.length
+    const text = await encodeText(commissions)
+    const draws = commissions.map(({ clip }) => createUniform(clip.seed))
     let cache = emptyCache(batch)
     let codes = new BigInt64Array(batch * codebooks).fill(BigInt(codebookSize))
     let position = 0
@@ -96,18 +98,23 @@ export function createComposer(dependencies: {
   }
 
   /** Prompts of unequal length are padded to the longest and masked. */
-  async function encodeText(prompts: readonly string[]): Promise<Record<string, Tensor>> {
-    const encoded = prompts.map((prompt) => tokenizer.encode(prompt).ids)
+  async function encodeText(commissions: readonly Commission[]): Promise<Record<string, Tensor>> {
+    const encoded = commissions.map(({ clip, onWarning }) => {
+      const { ids, truncated } = tokenizer.encode(clip.prompt)
+      if (truncated) onWarning(`only the first ${ids.length} tokens of the prompt are heard`)
+      return ids
+    })
+    const batch = encoded.length
     const length = Math.max(...encoded.map((ids) => ids.length))
-    const ids = new BigInt64Array(prompts.length * length).fill(BigInt(manifest.textPadToken))
-    const mask = new BigInt64Array(prompts.length * length)
+    const ids = new BigInt64Array(batch * length).fill(BigInt(manifest.textPadToken))
+    const mask = new BigInt64Array(batch * length)
     for (const [row, tokens] of encoded.entries()) {
       ids.set(tokens.map(BigInt), row * length)
       mask.fill(1n, row * length, row * length + tokens.length)
     }
-    const attentionMask = int64(mask, [prompts.length, length])
+    const attentionMask = int64(mask, [batch, length])
     const states = await graphs.textEncoder.run({
-      [textEncoder.inputIds]: int64(ids, [prompts.length, length]),
+      [textEncoder.inputIds]: int64(ids, [batch, length]),
       [textEncoder.attentionMask]: attentionMask,
     })
     return {

@@ -17,10 +17,12 @@ export type Request =
   | { type: 'compose'; id: number; clip: Clip }
   | { type: 'cancel'; id: number }
 
-/** From the inference process to the consumer: one `answer` or `failure` per request that was not canceled. */
+/** From the inference process to the consumer: one `answer` or `failure`, the last, per request that was not canceled. */
 export type Response =
   | { type: 'ready'; executionProviders: string[] }
   | { type: 'progress'; id: number; fraction: number }
+  /** The answer will be less than was asked for. */
+  | { type: 'warning'; id: number; message: string }
   | { type: 'answer'; id: number; value: Classification | Pcm }
   | { type: 'failure'; id: number; message: string }
   | { type: 'fatal'; message: string }

@@ -85,6 +85,7 @@ function serve(
         clip: request.clip,
         signal: cancel.signal,
         onProgress: (fraction) => send({ type: 'progress', id, fraction }),
+        onWarning: (message) => send({ type: 'warning', id, message }),
         onFinished: (pcm) => answer(id, pcm),
         onFailed: (error) => fail(id, error),
       })

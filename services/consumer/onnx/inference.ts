@@ -9,6 +9,7 @@ import { readModel } from './model-folder.ts'
 
 interface Logger {
   info(fields: object, message: string): void
+  warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }
 
@@ -18,6 +19,7 @@ interface Pending {
   resolve(value: Answer): void
   reject(reason: unknown): void
   onProgress(fraction: number): void
+  onWarning(message: string): void
 }
 
 export type Inference = Awaited<ReturnType<typeof startInference>>
@@ -115,11 +117,12 @@ export async function startInference(
   function settle(response: Response & { id: number }): void {
     const waiting = pending.get(response.id)
     if (waiting && response.type === 'progress') waiting.onProgress(response.fraction)
+    else if (waiting && response.type === 'warning') waiting.onWarning(response.message)
     else if (waiting && response.type === 'answer') waiting.resolve(response.value)
     else if (waiting && response.type === 'failure') {
       waiting.reject(new RetryableFailure('GENERATION_FAILED', response.message))
     }
-    if (response.type !== 'progress') pending.delete(response.id)
+    if (response.type === 'answer' || response.type === 'failure') pending.delete(response.id)
     watch()
   }
 
@@ -137,7 +140,7 @@ export async function startInference(
   /** Rejects with `signal.reason` at once when aborted; the process then drops the work at its next chunk. */
   async function ask(
     request: (id: number) => Request,
-    { signal, onProgress = () => {} }: { signal: AbortSignal; onProgress?: (fraction: number) => void },
+    { signal, ...hearing }: { signal: AbortSignal } & Pick<Pending, 'onProgress' | 'onWarning'>,
   ): Promise<Answer> {
     signal.throwIfAborted()
     if (closed) throw new RetryableFailure('MODEL_UNAVAILABLE', 'inference is closed')
@@ -147,7 +150,7 @@ export async function startInference(
     signal.addEventListener('abort', abort, { once: true })
     try {
       await Promise.race([ready, aborted.promise])
-      const answered = new Promise<Answer>((resolve, reject) => pending.set(id, { resolve, reject, onProgress }))
+      const answered = new Promise<Answer>((resolve, reject) => pending.set(id, { resolve, reject, ...hearing }))
       child.send(request(id))
       if (pending.size === 1) watch()
       return await Promise.race([answered, aborted.promise])
@@ -175,10 +178,18 @@ export async function startInference(
     classifierManifest,
     /** @param views of the picture, one for each of the manifest's graphs, [3, crop, crop] normalised as it says */
     classify: (views: Float32Array[], { signal }: { signal: AbortSignal }) =>
-      ask((id) => ({ type: 'classify', id, views }), { signal }) as Promise<Classification>,
+      ask((id) => ({ type: 'classify', id, views }), {
+        signal,
+        onProgress() {},
+        onWarning() {},
+      }) as Promise<Classification>,
     /** One track of samples per channel. `onProgress` hears how much of the clip is sampled, 0 to 1. */
     compose: (clip: Clip, { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void }) =>
-      ask((id) => ({ type: 'compose', id, clip }), { signal, onProgress }) as Promise<Pcm>,
+      ask((id) => ({ type: 'compose', id, clip }), {
+        signal,
+        onProgress,
+        onWarning: (message) => logger.warn({ seed: clip.seed }, message),
+      }) as Promise<Pcm>,
     close,
   }
 }

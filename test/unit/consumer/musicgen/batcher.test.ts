@@ -10,6 +10,7 @@ function commission(seed: number, events: string[], controller = new AbortContro
     clip: { prompt: '', seed, seconds: 1 },
     signal: controller.signal,
     onProgress() {},
+    onWarning() {},
     onFinished: () => events.push(`finished ${seed}`),
     onFailed: (error) => events.push(`failed ${seed}: ${error.message}`),
   }

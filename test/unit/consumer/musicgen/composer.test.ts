@@ -34,6 +34,7 @@ async function openComposer(model: ReturnType<typeof createGoldenModel>) {
       clip,
       signal,
       onProgress() {},
+      onWarning() {},
       onFinished: (tracks: Pcm) => {
         pcm[i] = tracks
       },
