@@ -3,8 +3,9 @@ import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } f
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
+import { answerWrongMethods } from './plugins/method.ts'
 import { describeApi } from './plugins/openapi.ts'
-import { answerError, answerProblems } from './plugins/problem.ts'
+import { answerClientError, answerError, answerProblems } from './plugins/problem.ts'
 import { healthRoutes } from './routes/health.ts'
 import { resultRoutes } from './routes/results.ts'
 
@@ -33,10 +34,12 @@ export async function createApp({ jobs, objects, database, bucket, auth, logger 
     requestTimeout,
     bodyLimit,
     frameworkErrors: answerError,
+    clientErrorHandler: answerClientError,
     // Strict: what a schema does not name is a mistake of the caller's, not to be dropped in silence.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
   })
   answerProblems(app)
+  const wrongMethods = answerWrongMethods(app)
   await describeApi(app)
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (closed) => {
@@ -48,6 +51,7 @@ export async function createApp({ jobs, objects, database, bucket, auth, logger 
     await closed.register(resultRoutes({ jobs, objects, bucket }))
     closed.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   })
+  await app.register(wrongMethods)
   return app
 }
 

@@ -10,7 +10,7 @@ import {
 import { PermanentFailure, RetryableFailure } from '../failure.ts'
 
 /** One object, and which version of it. */
-export interface ObjectVersion {
+interface ObjectVersion {
   key: string
   versionId?: string | undefined
   /** Without quotes. Asked for only when there is no version id. */

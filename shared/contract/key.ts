@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 export const uploadsPrefix = 'uploads/'
-export const generatedPrefix = 'generated/'
+const generatedPrefix = 'generated/'
 
 /** S3's limit on a key, in bytes of UTF-8. */
 export const maxKeyBytes = 1024
@@ -20,7 +20,7 @@ export function imageKeyFault(key: string): string | undefined {
 }
 
 /** One version of one picture; `version` is the S3 version id, or the etag in an unversioned bucket. */
-export interface ImageVersion {
+interface ImageVersion {
   bucket: string
   key: string
   version: string

@@ -18,7 +18,7 @@ export interface ImageUploaded {
 }
 
 /** What a message on the queue means. `nothing`: understood, and no work follows (a test event, a deletion). */
-export type QueueMessage =
+type QueueMessage =
   | { kind: 'uploads'; uploads: ImageUploaded[] }
   | { kind: 'nothing'; reason: string }
   | { kind: 'unreadable'; reason: string }

@@ -1,11 +1,11 @@
 import Type, { type Static } from 'typebox'
 import { type ErrorCode, errorCodes } from './error-code.ts'
 
-export const jobStates = ['queued', 'processing', 'succeeded', 'failed', 'canceled'] as const
+const jobStates = ['queued', 'processing', 'succeeded', 'failed', 'canceled'] as const
 export type JobState = (typeof jobStates)[number]
 
 /** What a job in `processing` is doing, in this order. */
-export const jobStages = ['fetching', 'classifying', 'composing', 'storing'] as const
+const jobStages = ['fetching', 'classifying', 'composing', 'storing'] as const
 export type JobStage = (typeof jobStages)[number]
 
 export const styleCount = 5
@@ -64,7 +64,6 @@ export const Result = Type.Object(
   { $id: 'Result', additionalProperties: false },
 )
 export type Result = Static<typeof Result>
-export type Timings = NonNullable<Result['timings']>
 
 /** RFC 9457 problem details, with our stable `code`. */
 export const Problem = Type.Object(

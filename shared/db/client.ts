@@ -7,7 +7,7 @@ import { RetryableFailure } from '../failure.ts'
 import { type Address, connectionOptions } from './connection.ts'
 import { driverError, isAnswer, isConflict, isDropped, surfacedError } from './database-error.ts'
 
-export interface DatabaseOptions extends Address {
+interface DatabaseOptions extends Address {
   /** Connections at most. */
   connectionLimit?: number
   /** A connection and each statement are waited for this long at most. */
@@ -60,7 +60,9 @@ export function openDatabase({
 
     /** Lets statements under way finish, within the time that one may take. */
     async close(): Promise<void> {
-      await Promise.race([pool.end(), sleep(timeoutMs, undefined, { ref: false })])
+      // A connection that cannot be ended in order is broken, and gone already.
+      const ended = pool.end().catch(() => {})
+      await Promise.race([ended, sleep(timeoutMs, undefined, { ref: false })])
     },
   }
 

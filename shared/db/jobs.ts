@@ -10,7 +10,7 @@ import { DatabaseRefusal } from './database-error.ts'
 import { artAnalysis, jobs } from './schema.ts'
 
 /** Who holds a job: its id, and the token of one claim, never used for another. */
-export interface Lease {
+interface Lease {
   id: string
   token: string
 }

@@ -8,7 +8,7 @@ import { RetryableFailure } from '../failure.ts'
 import { type Address, connectionOptions } from './connection.ts'
 import { driverError, isAnswer, surfacedError } from './database-error.ts'
 
-export interface MigrateOptions extends Address {
+interface MigrateOptions extends Address {
   /** As `npm run db:generate` writes it. */
   folder?: string
   /** How long another migration under way is waited for. */

@@ -2,14 +2,16 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import Value from 'typebox/value'
 import { createObjectStore } from '#shared/aws/object-store.ts'
-import { Result } from '#shared/contract/result.ts'
+import { Problem, Result } from '#shared/contract/result.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
@@ -143,6 +145,22 @@ test('a database that hangs is 503 to the caller, and the next call after it is 
   assert.equal((await get(`/v1/results/${key}`)).status, 200)
   assert.equal((await get('/readyz')).status, 200)
 })
+
+for (const [name, sent, status] of [
+  ['what is not HTTP', 'HELO\r\n\r\n', 400],
+  ['a method that there is not', 'GIMME /healthz HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['headers that are too long', `GET /healthz HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+] as const) {
+  test(`${name} is a problem too: ${status}`, async () => {
+    const socket = connect({ host: '127.0.0.1', port })
+    socket.write(sent)
+    const [head, body] = (await text(socket)).split('\r\n\r\n')
+    assert.match(head!, new RegExp(`^HTTP/1.1 ${status} .*\r\ncontent-type: application/problem\\+json`, 's'))
+    const problem = JSON.parse(body!)
+    assert.deepEqual(Value.Errors(Problem, problem), [])
+    assert.deepEqual([problem.status, problem.code], [status, 'INVALID_REQUEST'])
+  })
+}
 
 test('npm run api listens, says where, answers, and ends in order when told to', async () => {
   const api = run({ ...stack.env, AUTH: 'none', HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info' })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import {
   DeleteMessageCommand,
   type MessageAttributeValue,
@@ -10,7 +10,7 @@ import {
   type SQSClient,
 } from '@aws-sdk/client-sqs'
 import { eq } from 'drizzle-orm'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { createQueue } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
@@ -22,6 +22,7 @@ import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { badPictures, drawPicture, goodPictures } from '../picture.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
+import { startTcpProxy } from '../tcp-proxy.ts'
 
 const patienceMs = 20_000
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
@@ -132,7 +133,7 @@ test('a picture whose holder has vanished is taken over when its lease is over',
   // Neither finishes nor gives back: as if killed.
   const vanished = startConsumer({ inference, settings: { LEASE_SECONDS: '3', GRACE_SECONDS: '0' } })
   await upload(key, await drawPicture(1).jpeg().toBuffer())
-  await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'processing')
+  await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.stage === 'composing')
   await vanished.stop()
   await withConsumer({ settings: { LEASE_SECONDS: '3' } }, async () => {
     const { job } = await finished(key)
@@ -203,6 +204,52 @@ test('a picture that fails again and again is dead-lettered after its last try',
   assert.deepEqual([letter?.reason_code, letter?.attempts, others], ['GENERATION_FAILED', '2', []])
 })
 
+test('a picture put back after it was gone is made music of', async () => {
+  const key = 'uploads/put back.jpg'
+  const body = await drawPicture(1).jpeg().toBuffer()
+  await upload(key, body)
+  await until(async () => (await depth()).visible === 1)
+  await stack.s3.send(new DeleteObjectCommand({ Bucket: stack.env.BUCKET, Key: key }))
+  await withConsumer({}, async () => {
+    assert.equal((await finished(key)).job.errorCode, 'IMAGE_NOT_FOUND')
+    await drained()
+    await upload(key, body)
+    const { job } = await until(async () => {
+      const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
+      return found?.job.state === 'succeeded' && found
+    })
+    assert.deepEqual([job.attempt, job.errorCode], [1, null])
+  })
+  assert.equal((await deadLetters()).length, 1)
+})
+
+test('while the database is away nothing is received, and the work goes on when it is back', async () => {
+  const key = 'uploads/patient.jpg'
+  const proxy = await startTcpProxy(Number(new URL(stack.env.DATABASE_URL!).port))
+  const url = new URL(stack.env.DATABASE_URL!)
+  url.port = String(proxy.port)
+  const distant = openDatabase({ url: url.href, tls: 'off', timeoutSeconds: 0.2 })
+  const messages: string[] = []
+  const logger = pino({}, { write: (line) => messages.push(JSON.parse(line).msg) })
+  const heard = (message: string) => messages.filter((each) => each === message).length
+  try {
+    proxy.hold()
+    // Every wait is none: only what pauses receiving keeps the message from coming at once, again and again.
+    const options = { jobs: createJobs({ database: distant }), logger, random: () => -1 }
+    await withConsumer(options, async () => {
+      await upload(key, await drawPicture(1).jpeg().toBuffer())
+      await until(async () => heard('still away') >= 5)
+      assert.ok(heard('the picture could not be claimed or given back') <= 4, 'each poller receives once at most')
+      proxy.pass()
+      assert.equal((await finished(key)).job.state, 'succeeded')
+    })
+  } finally {
+    await distant.close()
+    await proxy.close()
+  }
+  assert.deepEqual(await deadLetters(), [])
+})
+
 const foreign = {
   Records: [
     {
@@ -219,9 +266,11 @@ interface ConsumerOptions {
   inference?: Partial<Inference>
   settings?: Record<string, string>
   random?: () => number
+  jobs?: Jobs
+  logger?: Logger
 }
 
-function startConsumer({ inference, settings, random }: ConsumerOptions) {
+function startConsumer({ inference, settings, random, ...own }: ConsumerOptions) {
   const consumer = createConsumer({
     config: readConfig(consumerSettings, { ...stack.env, MUSIC_SECONDS: '0.1', GRACE_SECONDS: '2', ...settings }),
     credentials,
@@ -229,6 +278,7 @@ function startConsumer({ inference, settings, random }: ConsumerOptions) {
     inference: { ...createStubInference(), ...inference },
     words: promptWords,
     logger: pino({ enabled: false }),
+    ...own,
     ...(random && { random }),
   })
   consumer.start()

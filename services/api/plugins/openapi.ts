@@ -12,9 +12,12 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       openapi: '3.1.0',
       info: {
         title: 'Promenade',
-        description: 'Pictures in, music out: results by image key.',
+        description:
+          'Pictures in, music out: results by image key. Every error is a Problem with a stable `code`; a method that ' +
+          'an address does not have is answered 405 INVALID_REQUEST with `Allow`.',
         version: '1.0.0',
       },
+      servers: [{ url: '/' }],
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
       security: [{ apiKey: [] }],
     },

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Problem } from '#shared/contract/result.ts'
@@ -11,6 +12,7 @@ export const problemResponse = {
   content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
 }
 
+const problemHeaders = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
 const retryAfterSeconds = 5
 
 /** Every error, and every address that is not ours, is answered as RFC 9457 problem details with a code of our own. */
@@ -38,16 +40,35 @@ export function sendProblem(
   code: ErrorCode,
   { status = errorCodes[code].status, detail }: { status?: number; detail?: string } = {},
 ): FastifyReply {
-  const title = status === errorCodes[code].status ? errorCodes[code].title : (STATUS_CODES[status] ?? 'Error')
-  const problem: Problem = { type: 'about:blank', title, status, code, ...(detail && { detail }) }
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', retryAfterSeconds)
   return (
     reply
       .code(status)
-      .headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
+      .headers(problemHeaders)
       // Without the route's serializer: a problem may be answered where a route promises none.
       .serializer(JSON.stringify)
-      .send(problem)
+      .send(problemOf(code, status, detail))
   )
+}
+
+/** What is not HTTP reaches no route, and what is sent too slowly or with too long headers neither. */
+export function answerClientError({ code }: ConnectionError, socket: Socket): void {
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const problem =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? problemOf('INVALID_REQUEST', 431, 'the headers are too long')
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? problemOf('TIMEOUT', 408, 'the request did not arrive in time')
+        : problemOf('INVALID_REQUEST', 400, 'this is not a request of HTTP/1.1')
+  const body = JSON.stringify(problem)
+  const headers = { ...problemHeaders, 'content-length': Buffer.byteLength(body), connection: 'close' }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n${lines.join('')}\r\n${body}`)
+  socket.destroySoon()
+}
+
+function problemOf(code: ErrorCode, status: number, detail: string | undefined): Problem {
+  const title = status === errorCodes[code].status ? errorCodes[code].title : (STATUS_CODES[status] ?? 'Error')
+  return { type: 'about:blank', title, status, code, ...(detail && { detail }) }
 }

@@ -47,7 +47,7 @@ export interface MusicMakerOptions {
 }
 
 /** What is to be made: one take on one picture, its job's id, and the hold on that job. */
-export interface Order {
+interface Order {
   id: string
   upload: ImageUploaded
   take: number

@@ -15,7 +15,7 @@ export interface PictureTraits {
   dominantColors: DominantColor[]
 }
 
-export interface DominantColor {
+interface DominantColor {
   lab: Lab
   /** Part of the picture's area, 0..1. */
   share: number

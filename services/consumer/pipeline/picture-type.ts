@@ -1,6 +1,5 @@
-export const pictureTypes = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif'] as const
 /** As sharp names them; `heif` is the container of AVIF and HEIC. */
-export type PictureType = (typeof pictureTypes)[number]
+export type PictureType = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'heif'
 
 const heifBrands = new Set(['avif', 'avis', 'heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'])
 

@@ -2,7 +2,7 @@ import { type Lab, labDistance, labOfRgb } from './cielab.ts'
 import type { PictureTraits } from './picture-traits.ts'
 import type { PromptWords } from './prompt-words.ts'
 
-export interface PromptInput {
+interface PromptInput {
   genre: string
   /** The likeliest first; at least one. */
   styles: readonly { name: string; score: number }[]

@@ -145,6 +145,20 @@ for (const [name, path, status, code] of [
   })
 }
 
+test('a method that an address lacks is 405 with those that it has, whatever the body', async (t) => {
+  const app = await start(t, {})
+  const headers = { 'content-type': 'image/png' }
+  for (const url of [address, '/healthz', '/openapi.json']) {
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS'] as const) {
+      const response = await app.inject({ method, url, headers, ...(method === 'POST' && { payload: 'x' }) })
+      await assertProblem(response, 405, 'INVALID_REQUEST')
+      assert.equal(response.headers.allow, 'GET, HEAD')
+    }
+  }
+  assert.equal((await app.inject({ method: 'HEAD', url: '/healthz' })).statusCode, 200)
+  await assertProblem(await app.inject({ method: 'DELETE', url: '/nothing' }), 404, 'INVALID_REQUEST')
+})
+
 test('a database or a bucket that is away is 503 and Retry-After, and what the host said stays in the log', async (t) => {
   for (const code of ['DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'] as const) {
     const find = new RetryableFailure(code, 'connect ECONNREFUSED 10.1.2.3:4000')
@@ -202,8 +216,10 @@ test('readiness names the part that does not answer, in bounded time', async (t)
 test('the description of the API is OpenAPI 3.1, from the schemas that check', async (t) => {
   const document = (await get(t, '/openapi.json', {})).json()
   assert.equal(document.openapi, '3.1.0')
+  assert.deepEqual(document.servers, [{ url: '/' }])
   assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/v1/results/{key}'])
-  const { get: operation } = document.paths['/v1/results/{key}']
+  const { get: operation, ...others } = document.paths['/v1/results/{key}']
+  assert.deepEqual(others, {})
   assert.deepEqual(operation.responses['200'].content['application/json'].schema, {
     $ref: '#/components/schemas/Result',
   })
