@@ -35,6 +35,7 @@ export function createStubInference(): Inference {
       },
     },
     musicManifest: { name: 'stub-music', source, music: { sampleRate } },
+    ping: async () => {},
     classify: async () => ({
       genre: { name: genres[0]!, score: 0.5 },
       styles: styles.slice(0, 5).map((name, index) => ({ name, score: 0.3 - 0.05 * index })),

@@ -1,4 +1,4 @@
-import { maxKeyBytes, uploadsPrefix } from '#shared/contract/key.ts'
+import { imageKeyFault } from '#shared/contract/key.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 
 /**
@@ -10,15 +10,8 @@ export function readImageKey(address: string, path: string): string {
   const [encoded] = address.split('?', 1)
   if (!encoded?.startsWith(path)) throw invalid(`the path must begin with ${path}, not encoded`)
   const key = decode(encoded.slice(path.length))
-  if (!key.startsWith(uploadsPrefix) || key === uploadsPrefix) {
-    throw invalid(`the image key must begin with ${uploadsPrefix} and go on from there`)
-  }
-  const bytes = Buffer.byteLength(key)
-  if (bytes > maxKeyBytes)
-    throw invalid(`the image key has ${bytes} bytes of UTF-8; at most ${maxKeyBytes} are possible`)
-  if (key.includes('\0')) throw invalid('the image key has a nul byte')
-  // Clients and proxies resolve these, so that what arrives need not be what was asked for.
-  if (/(^|\/)\.\.?(\/|$)/.test(key)) throw invalid('the image key has a "." or ".." between slashes')
+  const fault = imageKeyFault(key)
+  if (fault) throw invalid(`the image key ${fault}`)
   return key
 }
 

@@ -63,7 +63,11 @@ export function createConsumer({
   const queue = createQueue({ sqs: clients.sqs, queueUrl: config.QUEUE_URL, dlqUrl: config.DLQ_URL })
   const objects = createObjectStore({ s3: clients.s3, bucket: config.BUCKET })
   const outages = createOutages({
-    probes: { DATABASE_UNAVAILABLE: jobs.ping, STORAGE_UNAVAILABLE: objects.ping },
+    probes: {
+      DATABASE_UNAVAILABLE: jobs.ping,
+      STORAGE_UNAVAILABLE: objects.ping,
+      MODEL_UNAVAILABLE: inference.ping,
+    },
     random,
     logger,
   })

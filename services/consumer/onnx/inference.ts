@@ -47,6 +47,7 @@ export async function startInference(
   let child: ChildProcess
   let ready: Promise<void>
   let loaded = false
+  let isReady = false
   let closed = false
   let lastId = 0
   let failedStarts = 0
@@ -81,6 +82,7 @@ export async function startInference(
         if (response.type === 'ready') {
           clearTimeout(timer)
           failedStarts = 0
+          isReady = true
           logger.info({ pid: started.pid, executionProviders: response.executionProviders }, 'inference process ready')
           resolve()
         } else if (response.type === 'fatal') {
@@ -104,6 +106,7 @@ export async function startInference(
 
   function replace(reason: string): void {
     clearTimeout(watchdog)
+    isReady = false
     for (const { reject } of pending.values()) reject(new RetryableFailure('GENERATION_FAILED', reason))
     pending.clear()
     if (closed || !loaded) return
@@ -176,6 +179,10 @@ export async function startInference(
   return {
     musicManifest,
     classifierManifest,
+    /** Rejects while a process is being started. */
+    async ping(): Promise<void> {
+      if (!isReady) throw new RetryableFailure('MODEL_UNAVAILABLE', 'the models are being loaded')
+    },
     /** @param views of the picture, one for each of the manifest's graphs, [3, crop, crop] normalised as it says */
     classify: (views: Float32Array[], { signal }: { signal: AbortSignal }) =>
       ask((id) => ({ type: 'classify', id, views }), {

@@ -23,6 +23,8 @@ import { startStopwatch } from './stopwatch.ts'
 export interface Inference {
   classifierManifest: Pick<ClassifierManifest, 'name' | 'source' | 'classifier'>
   musicManifest: { name: string; source: MusicManifest['source']; music: Pick<MusicManifest['music'], 'sampleRate'> }
+  /** Rejects while the models are not available. */
+  ping(): Promise<void>
   /** @param views of the picture for each of the manifest's graphs, as `preprocess` makes them */
   classify(views: Float32Array[], options: { signal: AbortSignal }): Promise<Classification>
   /** One array of samples per channel. */

@@ -24,10 +24,10 @@ for (const [raw, key] of [
 }
 
 for (const [raw, reason] of [
-  ['', /must begin with uploads\//],
-  ['uploads/', /must begin with uploads\/ and go on/],
-  ['generated/a.wav', /must begin with uploads\//],
-  ['Uploads/a.jpg', /must begin with uploads\//],
+  ['', /does not begin with uploads\//],
+  ['uploads/', /does not begin with uploads\/ and go on/],
+  ['generated/a.wav', /does not begin with uploads\//],
+  ['Uploads/a.jpg', /does not begin with uploads\//],
   ['uploads/../secret', /"\." or "\.\."/],
   ['uploads/%2E%2E/secret', /"\." or "\.\."/],
   ['uploads/a/.', /"\." or "\.\."/],
