@@ -19,9 +19,13 @@ const oldestToRun = [24, 12]
 const installMilliseconds = 10 * 60_000
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 const node = join(root, 'node_modules', '.bin', 'node')
+/** The last signal that came while a command ran. */
+let interruption
 
 /** For the user: one line and no stack trace. */
-class Refusal extends Error {}
+class Refusal extends Error {
+  status = 1
+}
 
 try {
   const [entry, ...args] = process.argv.slice(2)
@@ -34,7 +38,7 @@ try {
 } catch (error) {
   if (!(error instanceof Refusal)) throw error
   console.error(`promenade: ${error.message}`)
-  process.exitCode = 1
+  process.exitCode = error.status
 }
 
 /** Whether npm's own record of node_modules has every package of package-lock.json; it is written last. */
@@ -59,6 +63,7 @@ async function install() {
     stdio: ['ignore', 2, 2],
     timeout: installMilliseconds,
   })
+  if (interruption) throw Object.assign(new Refusal(`${interruption}: stopped`), { status: statusOf(interruption) })
   if (how !== 0) throw new Refusal(`npm ci ended with ${how}; what it said is above`)
   const { status, stdout, error } = spawnSync(node, ['--version'], { encoding: 'utf8', timeout: 30_000 })
   if (status !== 0 || !isAtLeast(oldestToRun, stdout.slice(1))) {
@@ -98,13 +103,16 @@ async function run(entry, args) {
     return
   }
   const how = await runToEnd(node, [entry, ...args], { stdio: 'inherit' })
-  process.exitCode = typeof how === 'number' ? how : 128 + constants.signals[how]
+  process.exitCode = typeof how === 'number' ? how : statusOf(how)
 }
 
 /** The exit status, or the name of the signal that ended it. Signals meant for this process go on to the command. */
 async function runToEnd(command, args, options) {
   const child = spawn(command, args, options)
-  const forward = (signal) => child.kill(signal)
+  const forward = (signal) => {
+    interruption = signal
+    child.kill(signal)
+  }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of signals) process.on(signal, forward)
   try {
@@ -115,6 +123,11 @@ async function runToEnd(command, args, options) {
   } finally {
     for (const signal of signals) process.off(signal, forward)
   }
+}
+
+/** As a shell tells it. */
+function statusOf(signal) {
+  return 128 + constants.signals[signal]
 }
 
 function isAtLeast([major, minor], version) {

@@ -45,7 +45,7 @@ export async function startDatabase({ dir }: DatabaseOptions = {}) {
     await server.close()
     throw error
   }
-  return { url, close: server.close }
+  return { ...server, url }
 }
 
 /**

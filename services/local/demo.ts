@@ -1,16 +1,19 @@
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
 import { closeChildren } from './child.ts'
-import { provideMariadb } from './mariadb.ts'
-import { choosePictures, createFolder, type Picture, saveMusic } from './picture.ts'
+import { fileFault } from './file-fault.ts'
+import { createFolder } from './folder.ts'
+import { saveMusic } from './music-file.ts'
+import { choosePictures, type Picture } from './picture.ts'
 import { type Pipeline, startPipeline } from './pipeline.ts'
 import { createProgressDisplay } from './progress-display.ts'
 import { drawSamplePictures } from './sample-pictures.ts'
 import { fetchMusic, submitPicture } from './submission.ts'
+import { createPathReader } from './user-path.ts'
 
 const maxTimeoutSeconds = 24 * 60 * 60
 /** Pictures uploaded and not yet printed, at most. */
@@ -18,6 +21,8 @@ const maxInWork = 32
 const interrupted = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
 const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
 const say = (line: string) => process.stderr.write(`${line}\n`)
+const readPath = createPathReader(process.env)
+const readPaths = (text: string, before: string[] = []) => [...before, readPath(text)]
 
 interface DemoOptions {
   out?: string
@@ -28,8 +33,8 @@ let stopping = false
 
 const command = new Command('npm run demo --')
   .description('Runs the whole pipeline on this machine: pictures in, one line of JSON each and a WAV out.')
-  .argument('[picture...]', 'files; without any, a few are drawn for the occasion')
-  .option('--out <folder>', 'write the WAVs here instead of beside the pictures')
+  .argument('[picture...]', 'files; without any, a few are drawn for the occasion', readPaths)
+  .option('--out <folder>', 'write the WAVs here instead of beside the pictures', readPath)
   .option('--timeout <seconds>', 'how long each picture may take', readSeconds, 600)
   .action((paths: string[], options: DemoOptions) =>
     demo(paths, options).catch((error: unknown) => {
@@ -40,28 +45,30 @@ const command = new Command('npm run demo --')
 
 for (const [signal, status] of Object.entries(interrupted)) {
   process.on(signal, () => {
-    // The same interrupt may come twice: from the terminal and from npm.
-    if (stopping) return
-    stopping = true
-    say(`${signal}: stopping`)
-    void closeChildren().finally(() => process.exit(status))
+    if (!stopping) say(`${signal}: stopping`)
+    stop(status)
   })
 }
 
-await runCommandLine(command)
+await runCommandLine(command, { stop })
+
+/** Once: the same interrupt may come twice, from the terminal and from npm. */
+function stop(status: number): void {
+  if (stopping) return
+  stopping = true
+  void closeChildren().finally(() => process.exit(status))
+}
 
 async function demo(paths: string[], { out, timeout: timeoutSeconds }: DemoOptions): Promise<void> {
   const start = performance.now()
   const pictures = await choosePictures(paths.length ? paths : await samplePictures(out), out)
-  if (!process.env.DATABASE_URL) await provideMariadb(say)
-  say('starting S3, SQS, the database, the consumer and the API')
-  const pipeline = await startPipeline({ env: process.env, modelDir: join(localDir, 'models') })
+  const pipeline = await startPipeline({ env: process.env, modelDir: join(localDir, 'models'), say })
   try {
     warnOfRandomWeights(pipeline)
-    const failures = await analyse(pictures, pipeline, timeoutSeconds)
-    if (failures) process.exitCode = 1
+    const complete = await analyse(pictures, pipeline, timeoutSeconds)
+    if (complete < pictures.length) process.exitCode = 1
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    say(`${pictures.length - failures} of ${pictures.length} pictures have their music, after ${seconds} s`)
+    say(`${complete} of ${pictures.length} pictures have their music, after ${seconds} s`)
   } finally {
     await pipeline.close()
   }
@@ -74,7 +81,10 @@ async function samplePictures(out?: string): Promise<string[]> {
   return await drawSamplePictures(folder)
 }
 
-/** Prints one line for each picture, in the order given; returns how many have no music. */
+/**
+ * Prints one line for each picture, in the order given; returns how many have their music. When the pipeline fails, what
+ * it has done by then is printed before that is thrown.
+ */
 async function analyse(pictures: Picture[], pipeline: Pipeline, timeoutSeconds: number): Promise<number> {
   const stop = new AbortController()
   const display = createProgressDisplay(process.stderr)
@@ -85,17 +95,26 @@ async function analyse(pictures: Picture[], pipeline: Pipeline, timeoutSeconds: 
     result.catch(() => {})
     return result
   }
+  let isBroken = false
+  const broken = pipeline.failed.catch(() => {
+    isBroken = true
+  })
   const submitted: Promise<Result>[] = []
   const lines: string[] = []
-  let failures = 0
+  const faults: string[] = []
+  let complete = 0
   try {
-    for (const [index, { wavPath }] of pictures.entries()) {
-      const next = pictures.slice(submitted.length, index + maxInWork)
-      submitted.push(...next.map(submit))
-      const result = await Promise.race([submitted[index]!, pipeline.failed])
-      if (result.status !== 'succeeded') failures++
-      const wav = result.music_url && (await saveMusic(wavPath, await fetchMusic(pipeline, result.music_url)))
-      lines.push(`${JSON.stringify({ ...result, ...(wav && { wav: resolve(wav) }) })}\n`)
+    for (const [index, { path, wavPath }] of pictures.entries()) {
+      if (!isBroken) submitted.push(...pictures.slice(submitted.length, index + maxInWork).map(submit))
+      const result = await Promise.race([submitted[index]!, broken]).catch((error: unknown) => {
+        faults.push(fileFault(path, 'no result', error))
+      })
+      if (!result) continue
+      const wav = await keepMusic(wavPath, result).catch((error: unknown) => {
+        faults.push(fileFault(wavPath, 'the music could not be written', error))
+      })
+      if (result.status === 'succeeded' && wav) complete++
+      lines.push(`${JSON.stringify({ ...result, ...(wav && { wav }) })}\n`)
       // Not in between the bars.
       if (!process.stdout.isTTY) process.stdout.write(lines.pop()!)
     }
@@ -103,8 +122,14 @@ async function analyse(pictures: Picture[], pipeline: Pipeline, timeoutSeconds: 
     stop.abort()
     display.close()
     process.stdout.write(lines.join(''))
+    for (const fault of faults) say(fault)
   }
-  return failures
+  if (complete < pictures.length) await Promise.race([pipeline.failed, undefined])
+  return complete
+
+  async function keepMusic(path: string, { music_url: url }: Result): Promise<string | undefined> {
+    return url && (await saveMusic(path, await fetchMusic(pipeline, url)))
+  }
 }
 
 function warnOfRandomWeights({ models }: Pipeline): void {

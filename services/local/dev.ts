@@ -3,37 +3,48 @@ import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { closeChildren } from './child.ts'
-import { provideMariadb } from './mariadb.ts'
 import { type Pipeline, startPipeline } from './pipeline.ts'
+import { lockState } from './state-lock.ts'
+import { createPathReader } from './user-path.ts'
 
 const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
+/** How to end; in order, once something has been started. */
+let stop: (status: number) => void = process.exit
+
 const command = new Command('npm run dev --')
   .description('Keeps the local stack, the consumer and the API up until interrupted.')
-  .option('--state <folder>', 'objects, messages, the database and logs are kept here', join(localDir, 'dev'))
+  .option(
+    '--state <folder>',
+    'objects, messages, the database and logs are kept here',
+    createPathReader(process.env),
+    join(localDir, 'dev'),
+  )
   .option('--port <number>', 'port of the API; 0 takes a free one', readPort, 8080)
   .action(dev)
 
-await runCommandLine(command)
+await runCommandLine(command, { stop: (status) => stop(status) })
 
 async function dev({ state: stateDir, port }: { state: string; port: number }): Promise<void> {
-  const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve())
+  const lock = await lockState(stateDir)
+  const stopped = new Promise<number>((resolve) => {
+    stop = resolve
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(0))
   })
-  if (!process.env.DATABASE_URL) await provideMariadb(say)
-  const starting = startPipeline({ env: process.env, modelDir: join(localDir, 'models'), stateDir, port })
-  const pipeline = await Promise.race([starting, interrupted])
+  const starting = startPipeline({ env: process.env, modelDir: join(localDir, 'models'), stateDir, port, say })
+  const pipeline = await Promise.race([starting, stopped.then(() => undefined)])
   if (!pipeline) {
     await closeChildren()
-    process.exit()
+    process.exit(await stopped)
   }
   printAddresses(pipeline, stateDir)
   try {
-    await Promise.race([interrupted, pipeline.failed])
+    process.exitCode = await Promise.race([stopped, pipeline.failed])
   } finally {
     say('stopping; the state is kept')
     await pipeline.close()
+    lock.close()
   }
 }
 

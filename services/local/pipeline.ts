@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { readConfig } from '#shared/config.ts'
-import { databaseSettings } from '#shared/db/connection.ts'
-import { logTail } from './child.ts'
+import { type Child, logTail } from './child.ts'
+import { provideMariadb } from './mariadb.ts'
+import { readPipelineSettings } from './pipeline-settings.ts'
 import { buildModels, type Service, startApi, startConsumer } from './processes.ts'
 import { startStack } from './stack.ts'
 
@@ -14,28 +14,31 @@ export interface PipelineOptions {
   stateDir?: string | undefined
   /** 0 takes a free one. */
   port?: number
+  say(line: string): void
 }
 
 export type Pipeline = Awaited<ReturnType<typeof startPipeline>>
 
-/** The local stack, the models, one consumer and the API, ready for pictures. Throws ConfigError. */
-export async function startPipeline({ env, modelDir, stateDir, port = 0 }: PipelineOptions) {
-  const models = readConfig(['MUSIC_MODEL', 'CLASSIFIER_MODEL'], env)
+/**
+ * The local stack, the models, one consumer and the API, ready for pictures. Throws ConfigError and UsageError for what
+ * the user has set, before anything is started wherever that can be told.
+ */
+export async function startPipeline({ env, modelDir, stateDir, port = 0, say }: PipelineOptions) {
+  const { models, database } = await readPipelineSettings(env)
   const folder = env.MODEL_DIR || modelDir
-  const database = env.DATABASE_URL ? readConfig(databaseSettings, env) : undefined
+  await buildModels([...new Set(Object.values(models))], folder, serviceEnvironment(env, {}))
+  if (!database) await provideMariadb(say)
+  say('starting S3, SQS, the database, the consumer and the API')
   const started: { close(): Promise<void> }[] = []
   const close = async () => {
     for (const each of started.splice(0).toReversed()) await each.close()
   }
   try {
-    const names = [...new Set(Object.values(models))]
-    const [stack] = await allStarted([
-      startStack({ stateDir, database }).then((stack) => {
-        started.push(stack)
-        return stack
-      }),
-      buildModels(names, folder, serviceEnvironment(env, {})),
-    ])
+    const stack = await startStack({ stateDir, database }).catch((cause: Error) => {
+      if (!stateDir) throw cause
+      throw new Error(`${cause.message}\nIf the state is damaged: remove ${stateDir} to start anew.`, { cause })
+    })
+    started.push(stack)
     const options = {
       env: serviceEnvironment(env, {
         ...stack.env,
@@ -54,7 +57,8 @@ export async function startPipeline({ env, modelDir, stateDir, port = 0 }: Pipel
       return service
     }
     const services = await allStarted([start(startConsumer(options)), start(startApi(options))])
-    const failed = firstFailure(services)
+    const parts = services.map((service) => ({ ...service, name: `services/${service.name}` }))
+    const failed = firstFailure([...parts, ...(stack.server ? [{ ...stack.server, name: 'the database server' }] : [])])
     // Whoever waits for it is told.
     failed.catch(() => {})
     return { ...stack, models, apiUrl: services[1].ready[1]!, failed, close }
@@ -70,12 +74,10 @@ async function allStarted<T extends unknown[]>(starting: [...{ [K in keyof T]: P
   return (await Promise.all(starting)) as T
 }
 
-/** Rejects when a service ends that should not. */
-async function firstFailure(services: Service[]): Promise<never> {
-  const { name, ended, logFile } = await Promise.race(
-    services.map(async (service) => ({ ...service, ended: await service.ended })),
-  )
-  throw new Error(`services/${name} ended: ${ended}; its log ends with:\n${await logTail(logFile)}`)
+/** Rejects when a process ends that should not. */
+async function firstFailure(parts: (Child & { name: string })[]): Promise<never> {
+  const { name, ended, logFile } = await Promise.race(parts.map(async (part) => ({ ...part, ended: await part.ended })))
+  throw new Error(`${name} ended: ${ended}; its log ends with:\n${await logTail(logFile)}`)
 }
 
 /** The user's environment without what would lead the services to the real Amazon. */

@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { UsageError } from '#shared/command-line.ts'
 import { type Child, logTail, startChild } from './child.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readyMilliseconds = 120_000
+/** How our commands end when what the user set is the matter; their log says what. */
+const badUsage = 'exit status 2'
 
 export interface ProcessOptions {
   /** All of it: nothing of this process's own environment is added. */
@@ -31,11 +34,12 @@ export function startApi(options: ProcessOptions): Promise<Service> {
   return startService('api', /"msg":"listening on (http:[^"]+)"/, options)
 }
 
-/** Builds the models that `modelDir` lacks. Throws with what the builder said when it fails. */
+/** Builds the models that `modelDir` lacks. Throws with what the builder said when it fails; UsageError for unknown ones. */
 export async function buildModels(names: string[], modelDir: string, env: NodeJS.ProcessEnv): Promise<void> {
   const builder = await startEntry('models', ['--dir', modelDir, 'build', ...names], { env })
   try {
     const ended = await builder.ended
+    if (ended === badUsage) throw new UsageError(`${names.join(', ')}: ${await logTail(builder.logFile)}`)
     if (ended !== 'exit status 0') {
       throw new Error(`the models could not be built (${ended}):\n${await logTail(builder.logFile)}`)
     }
@@ -80,6 +84,7 @@ async function untilReady(name: string, child: Child, readyLine: RegExp): Promis
     const ready = (await readFile(child.logFile, 'utf8')).match(readyLine)
     if (ready) return ready
     if (ended === undefined && Date.now() < deadline) continue
+    if (ended === badUsage) throw new UsageError(await logTail(child.logFile))
     const state = ended === undefined ? `is not ready after ${readyMilliseconds / 1000} s` : `ended: ${ended}`
     throw new Error(`services/${name} ${state}; its log ends with:\n${await logTail(child.logFile)}`)
   }

@@ -1,5 +1,6 @@
 import { MultiBar, Presets } from 'cli-progress'
 import type { Result } from '#shared/contract/result.ts'
+import { printable } from './printable.ts'
 
 /** A line of plain output at every stage, and at every so many percent within one. */
 const percentStep = 25
@@ -14,7 +15,7 @@ function createBars(stream: NodeJS.WriteStream) {
   const bars = new MultiBar({ stream, format, hideCursor: true, clearOnComplete: false }, Presets.shades_classic)
   return {
     add(name: string) {
-      const bar = bars.create(100, 0, { name, stage: 'uploading' })
+      const bar = bars.create(100, 0, { name: printable(name), stage: 'uploading' })
       return (result: Result) => bar.update(percentOf(result), { stage: stageOf(result) })
     },
     close: () => bars.stop(),
@@ -27,7 +28,7 @@ function createLines(stream: NodeJS.WriteStream) {
       let last = ''
       return (result: Result) => {
         const step = Math.floor(percentOf(result) / percentStep) * percentStep
-        const line = `${name}: ${stageOf(result)}${result.status === 'processing' ? ` ${step}%` : ''}\n`
+        const line = `${printable(name)}: ${stageOf(result)}${result.status === 'processing' ? ` ${step}%` : ''}\n`
         if (line !== last) stream.write(line)
         last = line
       }

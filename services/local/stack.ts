@@ -35,7 +35,8 @@ export type Stack = Awaited<ReturnType<typeof startStack>>
 
 /**
  * Starts S3, SQS and the database on free loopback ports: bucket, queue and dead-letter queue are there, uploads are
- * announced on the queue, and the database has its tables. `env` holds the settings with which the services find them.
+ * announced on the queue, and the database has its tables. `env` holds the settings with which the services find them;
+ * `server` is that of the private database.
  */
 export async function startStack({ stateDir, database, onError = reportWarning }: StackOptions = {}) {
   // A database that outlives the objects must not take the next run's for those of this one.
@@ -48,18 +49,19 @@ export async function startStack({ stateDir, database, onError = reportWarning }
   }
   try {
     const aws = await startAws()
-    const settings = database ?? (await startPrivateDatabase())
+    const server = database ? undefined : await startPrivateDatabase()
+    const settings = database ?? { DATABASE_URL: server!.url, DATABASE_TLS: 'off' }
     await migrate(await databaseAddress(settings))
-    return { ...aws, env: { ...aws.env, ...settings } as Record<string, string>, close }
+    return { ...aws, server, env: { ...aws.env, ...settings } as Record<string, string>, close }
   } catch (error) {
     await close()
     throw error
   }
 
-  async function startPrivateDatabase(): Promise<DatabaseSettings> {
+  async function startPrivateDatabase() {
     const server = await startDatabase({ dir: stateDir && join(stateDir, 'database') })
     closers.push(server.close)
-    return { DATABASE_URL: server.url, DATABASE_TLS: 'off' }
+    return server
   }
 
   async function startAws() {

@@ -17,8 +17,8 @@ export interface SubmissionOptions {
 }
 
 /**
- * Uploads a picture as an app would and asks the API until its job has ended. When the time is up, the answer is the
- * last one with the error TIMEOUT.
+ * Uploads a picture as an app would and asks the API until its job has ended, also through an outage. When the time is
+ * up, the answer is the last one with the error TIMEOUT.
  */
 export async function submitPicture(options: SubmissionOptions): Promise<Result> {
   const { pipeline, picture, timeoutSeconds, signal, onProgress } = options
@@ -28,8 +28,8 @@ export async function submitPicture(options: SubmissionOptions): Promise<Result>
     abortSignal: signal,
   })
   const address = `${pipeline.apiUrl}/v1/results/${picture.key.split('/').map(encodeURIComponent).join('/')}`
-  for (;;) {
-    const result = await askFor(address, signal)
+  for (let result: Result = { key: picture.key, status: 'queued' }; ; ) {
+    result = (await askFor(address, signal)) ?? result
     onProgress(result)
     if (result.status !== 'queued' && result.status !== 'processing') return result
     if (Date.now() > deadline) {
@@ -47,8 +47,14 @@ export async function fetchMusic({ s3, env }: Pick<Pipeline, 's3' | 'env'>, musi
   return await body!.transformToByteArray()
 }
 
-async function askFor(address: string, signal: AbortSignal): Promise<Result> {
-  const response = await fetch(address, { signal: AbortSignal.any([signal, AbortSignal.timeout(requestMilliseconds)]) })
+/** Undefined when the API, or what it needs, is away. */
+async function askFor(address: string, signal: AbortSignal): Promise<Result | undefined> {
+  const request = { signal: AbortSignal.any([signal, AbortSignal.timeout(requestMilliseconds)]) }
+  const response = await fetch(address, request).catch(() => {
+    signal.throwIfAborted()
+    return undefined
+  })
+  if (!response || response.status === 503) return undefined
   if (!response.ok) throw new Error(`GET ${address} was answered ${response.status}: ${await response.text()}`)
   return (await response.json()) as Result
 }

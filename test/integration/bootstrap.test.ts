@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -41,4 +41,11 @@ test('without an entry it says how it is used, on standard error', async () => {
   const { out, errors, status } = await bootstrap()
   assert.match(errors, /^promenade: usage: .*\n$/)
   assert.deepEqual({ out, status }, { out: '', status: 1 })
+})
+
+test('every command of ours begins with it, and so under the Node that the system has', async () => {
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+  for (const [name, script] of Object.entries<string>(scripts)) {
+    if (script.endsWith('.ts')) assert.match(script, /(^exec node services\/local\/bootstrap\.js |drizzle-kit)/, name)
+  }
 })

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -38,8 +39,8 @@ function startDemo(args: string[], settings: Record<string, string> = {}) {
   })
 }
 
-async function demo(...args: string[]) {
-  const child = startDemo(args)
+async function demo(args: string[], settings: Record<string, string> = {}) {
+  const child = startDemo(args, settings)
   const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   const lines = out
     .split('\n')
@@ -70,7 +71,7 @@ function describeWav(wav: Buffer) {
 
 test('two pictures come back with labels and music of their own, and the same picture with the same bytes', async () => {
   const paths = [await picture('red one.jpg', '#b03020'), await picture('blue.png', '#2040c0')]
-  const first = await demo(...paths)
+  const first = await demo(paths)
   assert.equal(first.status, 0, first.errors)
   assert.equal(first.lines.length, 2)
   const wavs: Buffer[] = []
@@ -97,7 +98,7 @@ test('two pictures come back with labels and music of their own, and the same pi
   assert.ok(!wavs[0]!.equals(wavs[1]!))
   assert.match(first.errors, /random weights: the labels and the music mean nothing yet/)
 
-  const again = await demo(paths[0]!)
+  const again = await demo([paths[0]!])
   // Not `red one-2.wav`: the bytes are those that are there.
   assert.equal(again.lines[0]!.wav, join(folder, 'red one.wav'))
   assert.deepEqual(await leftovers(), [])
@@ -109,7 +110,7 @@ test('a picture that fails gives its error object and exit status 1, and the oth
   await writeFile(empty, '')
   await writeFile(lie, 'not a picture')
   const good = await picture('good.webp', '#40a060')
-  const { lines, status } = await demo(empty, good, lie, '--out', join(folder, 'out'))
+  const { lines, status } = await demo([empty, good, lie, '--out', join(folder, 'out')])
   assert.equal(status, 1)
   assert.deepEqual(
     lines.map(({ key, status, error, wav }) => ({ key, status, code: error?.code, wav })),
@@ -123,13 +124,98 @@ test('a picture that fails gives its error object and exit status 1, and the oth
 })
 
 test('a mistake of the user is one line on standard error and exit status 2', async () => {
-  const cases = [['--nope'], [join(folder, 'missing.jpg')], [folder], ['--timeout', 'soon']]
-  await Promise.all(
-    cases.map(async (args) => {
-      const { out, errors, status } = await demo(...args)
-      assert.deepEqual({ out, lines: errors.trimEnd().split('\n').length, status }, { out: '', lines: 1, status: 2 })
+  const cases = [
+    ['--nope'],
+    [join(folder, 'missing.jpg')],
+    [folder],
+    [''],
+    ['--timeout', 'soon'],
+    ['--out', '/dev/null'],
+  ]
+  for (const args of cases) {
+    const { out, errors, status } = await demo(args)
+    assert.deepEqual({ out, lines: errors.trimEnd().split('\n').length, status }, { out: '', lines: 1, status: 2 })
+  }
+})
+
+test('paths are meant from the folder in which npm was called', async () => {
+  const { errors, status } = await demo(['missing.jpg'], { INIT_CWD: folder })
+  assert.equal(status, 2)
+  assert.ok(errors.startsWith(`${join(folder, 'missing.jpg')}: `), errors)
+})
+
+test('bad settings are told together, and before anything is started', async () => {
+  const path = await picture('settings.png', '#101010')
+  for (const [settings, said] of [
+    [{ BATCH_SIZE: '0', MUSIC_SECONDS: '99' }, /MUSIC_SECONDS must be.*\n.*BATCH_SIZE must be/],
+    [{ EXECUTION_PROVIDERS: 'foo' }, /EXECUTION_PROVIDERS must/],
+    [{ PROMPT_FILE: join(folder, 'none.json') }, /PROMPT_FILE cannot be read \(no such file or folder\)/],
+    [{ MUSIC_MODEL: 'nope' }, /'nope' is invalid.*tiny-random-musicgen/],
+  ] as const) {
+    const { out, errors, status } = await demo([path], settings)
+    assert.deepEqual({ out, status }, { out: '', status: 2 }, errors)
+    assert.match(errors, said)
+    assert.doesNotMatch(errors, /starting|\n {4}at /)
+  }
+})
+
+test('music that cannot be written costs no other picture its own', async () => {
+  await mkdir(join(folder, 'gone'))
+  const paths = [await picture('gone/lost.png', '#102030'), await picture('kept.png', '#302010')]
+  const child = startDemo(paths)
+  const [out, errors, [status]] = await Promise.all([
+    text(child.stdout),
+    readUntil(child.stderr, 'lost.png: ').then(async (before) => {
+      await rm(join(folder, 'gone'), { recursive: true })
+      return before + (await text(child.stderr))
     }),
+    once(child, 'exit'),
+  ])
+  const lines = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  assert.deepEqual(
+    lines.map(({ status, wav }) => ({ status, wav })),
+    [
+      { status: 'succeeded', wav: undefined },
+      { status: 'succeeded', wav: join(folder, 'kept.wav') },
+    ],
   )
+  assert.match(errors, /lost\.wav: the music could not be written \(no such file or folder\)\n/)
+  assert.match(errors, /^1 of 2 pictures have their music/m)
+  assert.equal(status, 1)
+})
+
+test('when the database server dies, what was done by then is printed and the reason told', async () => {
+  const child = startDemo(await manyPictures('died.png'), { MUSIC_SECONDS: '30' })
+  const exit = once(child, 'exit')
+  const said = text(child.stderr)
+  let out = ''
+  for await (const chunk of child.stdout) {
+    if (out === '') process.kill(await databaseServerUnder(child.pid!), 'SIGKILL')
+    out += chunk
+  }
+  const lines = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  assert.ok(lines.length < 16)
+  for (const { status, wav } of lines) assert.deepEqual([status, typeof wav], ['succeeded', 'string'])
+  const errors = await said
+  assert.match(errors, /^the database server ended: SIGKILL; its log ends with:$/m)
+  assert.doesNotMatch(errors, /no result|\n {4}at /)
+  assert.deepEqual(await exit, [1, null])
+  assert.deepEqual(await leftovers(), [])
+})
+
+test('when nobody reads its output any more, it stops without a word and leaves nothing', async () => {
+  const child = startDemo(await manyPictures('unread.png'))
+  child.stdout.destroy()
+  const [errors, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  assert.equal(status, 141)
+  assert.doesNotMatch(errors, /EPIPE|\n {4}at |have their music/)
+  assert.deepEqual(await leftovers(), [])
 })
 
 test('--help explains itself and exits 0', async () => {
@@ -145,13 +231,8 @@ for (const [signal, status] of [
 ] as const) {
   test(`${signal} in the middle leaves nothing running and no folder`, async () => {
     // Far more work than is done until the signal comes.
-    const pictures = Array<string>(16).fill(await picture(`${signal}.png`, '#808080'))
-    const child = startDemo(pictures, { MUSIC_SECONDS: '30' })
-    let errors = ''
-    for await (const [chunk] of on(child.stderr, 'data', { close: ['end'] })) {
-      errors += chunk
-      if (errors.includes('queued')) break
-    }
+    const child = startDemo(await manyPictures(`${signal}.png`), { MUSIC_SECONDS: '30' })
+    await readUntil(child.stderr, 'queued')
     const descendants = await processesUnder(child.pid!)
     assert.ok(descendants.length >= 6, 'the guards, the database server, the consumer and the API')
     child.kill(signal)
@@ -168,15 +249,43 @@ for (const [signal, status] of [
   })
 }
 
+async function manyPictures(name: string): Promise<string[]> {
+  return Array<string>(16).fill(await picture(name, '#808080'))
+}
+
+/** What the stream says up to where `wanted` is in it; the rest is for the next reader. */
+async function readUntil(stream: Readable, wanted: string): Promise<string> {
+  let said = ''
+  for await (const [chunk] of on(stream, 'data', { close: ['end'] })) {
+    said += chunk
+    if (said.includes(wanted)) return said
+  }
+  throw new Error(`"${wanted}" was not said: ${said}`)
+}
+
 async function processesUnder(ancestor: number): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
-  const all = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
+  const all = (await processTable()).map(([pid, ppid]) => [Number(pid), Number(ppid)])
   const found = [ancestor]
   for (const parent of found) found.push(...all.filter(([, ppid]) => ppid === parent).map(([pid]) => pid!))
   return found.slice(1)
+}
+
+async function databaseServerUnder(ancestor: number): Promise<number> {
+  const descendants = await processesUnder(ancestor)
+  const servers = (await processTable()).filter(
+    ([pid, , name]) => descendants.includes(Number(pid)) && /^mariadbd/.test(name!),
+  )
+  assert.equal(servers.length, 1)
+  return Number(servers[0]![0])
+}
+
+/** [pid, parent's pid, name] of each. */
+async function processTable(): Promise<string[][]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,comm='])
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
 }
 
 function isRunning(pid: number): boolean {

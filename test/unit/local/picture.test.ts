@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { UsageError } from '#shared/command-line.ts'
-import { choosePictures, saveMusic } from '../../../services/local/picture.ts'
+import { choosePictures } from '../../../services/local/picture.ts'
 
 async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'promenade-test-'))
@@ -50,22 +50,14 @@ test('what cannot be used is named in one line', async () => {
         assert.doesNotMatch(error.message, /\n/)
         return true
       })
-    await refused([join(folder, 'none.jpg')], undefined, /none\.jpg: no such file$/)
+    await refused([join(folder, 'none.jpg')], undefined, /none\.jpg: .*\(no such file or folder\)$/)
+    await refused([join(folder, 'a\n\x1b[2J.jpg')], undefined, /a\?\?\[2J\.jpg: /)
     await refused([folder], undefined, /not a file$/)
-    await refused([join(file, 'b.jpg')], undefined, /no such file$/)
-    await refused([file, join(folder, 'x'.repeat(300))], undefined, /too long$/)
-    await refused([file], file, /the folder cannot be created/)
-  })
-})
-
-test('music never overwrites another file, and the same music is written once', async () => {
-  await withFolder(async (folder) => {
-    const path = join(folder, 'a.wav')
-    assert.equal(await saveMusic(path, Buffer.from('one')), path)
-    assert.equal(await saveMusic(path, Buffer.from('one')), path)
-    assert.equal(await saveMusic(path, Buffer.from('two')), join(folder, 'a-2.wav'))
-    assert.equal(await saveMusic(path, Buffer.from('two')), join(folder, 'a-2.wav'))
-    assert.deepEqual(await readdir(folder), ['a-2.wav', 'a.wav'])
-    assert.equal(await readFile(path, 'utf8'), 'one')
+    await refused([join(file, 'b.jpg')], undefined, /\(what should be a folder is a file\)$/)
+    await symlink('loop.jpg', join(folder, 'loop.jpg'))
+    await refused([join(folder, 'loop.jpg')], undefined, /\(a loop of symbolic links\)$/)
+    await refused([file], join(folder, 'x'.repeat(300)), /the folder cannot be created \(the name is too long\)$/)
+    await refused([file], file, /the folder cannot be created \(there is something else of this name\)$/)
+    await refused([file], '/proc/new/out', /the folder cannot be created \(no such file or folder\)$/)
   })
 })

@@ -1,0 +1,41 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { UsageError } from '#shared/command-line.ts'
+import { readConfig } from '#shared/config.ts'
+import type { SettingName } from '#shared/contract/setting.ts'
+import { databaseSettings } from '#shared/db/connection.ts'
+import { fileFault } from './file-fault.ts'
+
+/** What the user may choose; the other settings of the services are the pipeline's own to give. */
+const settingNames = [
+  'MUSIC_MODEL',
+  'CLASSIFIER_MODEL',
+  'EXECUTION_PROVIDERS',
+  'MUSIC_SECONDS',
+  'PROMPT_FILE',
+  'BATCH_SIZE',
+  'BATCH_WAIT_MS',
+  'MAX_GENERATION_SECONDS',
+  'MAX_IMAGE_BYTES',
+  'MAX_IMAGE_PIXELS',
+  'LEASE_SECONDS',
+  'MAX_ATTEMPTS',
+  'GRACE_SECONDS',
+] as const satisfies SettingName[]
+
+/** Finds the faults before anything is started. Throws ConfigError and UsageError. */
+export async function readPipelineSettings(env: NodeJS.ProcessEnv) {
+  const hasDatabase = Boolean(env.DATABASE_URL)
+  const config = readConfig([...settingNames, ...(hasDatabase ? databaseSettings : [])], env)
+  const { MUSIC_MODEL, CLASSIFIER_MODEL, PROMPT_FILE: promptFile } = config
+  if (promptFile) {
+    await access(promptFile, constants.R_OK).catch((cause: unknown) => {
+      throw new UsageError(fileFault(promptFile, 'PROMPT_FILE cannot be read', cause), { cause })
+    })
+  }
+  return {
+    models: { MUSIC_MODEL, CLASSIFIER_MODEL },
+    /** Another database than a private one. */
+    database: hasDatabase ? readConfig(databaseSettings, env) : undefined,
+  }
+}
