@@ -1,8 +1,12 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { provideMariadb } from '../../services/local/mariadb.ts'
 import { benchClassifier } from './classifier.ts'
+import { benchMusicgen, benchQuantisation, type MusicgenBench } from './musicgen.ts'
+import { type Size, sizes } from './musicgen-shape.ts'
+import type { Precision } from './musicgen-task.ts'
 import { benchPipeline } from './pipeline.ts'
+import { formatTable } from './table.ts'
 
 const ms = (value: number) => `${value.toFixed(0)} ms`
 const perSecond = (value: number) => `${value.toFixed(0)} messages/s`
@@ -53,7 +57,104 @@ command
     }
   })
 
+const precisions = ['fp32', 'fp16', 'int8', 'int4'] as const
+const say = (line: string) => console.error(line)
+const modelOption = () => new Option('--model <size>', 'dimensions').choices(sizes).default('small')
+const providersOption = () =>
+  new Option('--providers <list>', 'of ONNX Runtime, in order').argParser(readList).default(['cpu'], 'cpu')
+
+command
+  .command('musicgen')
+  .description(
+    'seconds per clip, beside one call per step in float32 and beside what memory allows; random weights of full size ' +
+      'are made under .local/bench and removed at the end (small: 6 GB, medium: 20 GB)',
+  )
+  .addOption(modelOption())
+  .addOption(new Option('--precision <name>', 'of the weights').choices(precisions).default('int8'))
+  .option('--batch <list>', 'clips at once', readBatches, [1])
+  .option('--seconds <number>', 'length of a clip', readSeconds, 10)
+  .option('--no-baseline', 'leave out the float32 model, one call per step')
+  .addOption(providersOption())
+  .option('--json', 'print one JSON object')
+  .action(async (options: MusicgenOptions) => {
+    const { batch: batches, providers: executionProviders, json, ...rest } = options
+    const figures = await benchMusicgen({ ...rest, batches, executionProviders }, say)
+    if (json) return console.log(JSON.stringify(figures))
+    console.log(`${rest.model} ${rest.precision}, clips of ${rest.seconds} s, ${figures.machine}`)
+    if (figures.baseline_step_ms)
+      console.log(`float32, one call per step: ${figures.baseline_step_ms.toFixed(1)} ms/step`)
+    const number = (digits: number) => (value: number | null) => value?.toFixed(digits) ?? '-'
+    console.log(
+      formatTable(figures.rows, {
+        batch: (row) => String(row.batch),
+        's/clip': (row) => number(2)(row.seconds_per_clip),
+        'x real time': (row) => number(2)(row.times_real_time),
+        'ms/step': (row) => number(1)(row.step_ms),
+        'x baseline': (row) => number(1)(row.ratio_to_baseline),
+        'floor ms': (row) => number(1)(row.floor_ms),
+        'x floor': (row) => number(2)(row.ratio_to_floor),
+        'GB/s': (row) => number(1)(row.bandwidth_bytes_per_second / 1e9),
+        'T5 s': (row) => number(2)(row.text_encoder_seconds),
+        'EnCodec s': (row) => number(2)(row.audio_decoder_seconds),
+        'peak MB': (row) => number(0)(row.peak_bytes / 1e6),
+      }),
+    )
+  })
+
+command
+  .command('quantisation')
+  .description('what lower precisions lose against float32 in 64 greedy steps, with random weights of full size')
+  .addOption(modelOption())
+  .addOption(
+    new Option('--precision <list>', 'of the weights')
+      .argParser((text) => readList(text).map(readPrecision))
+      .default(['int8', 'int4'], 'int8,int4'),
+  )
+  .addOption(providersOption())
+  .option('--json', 'print one JSON object')
+  .action(async (options: { model: Size; precision: Precision[]; providers: string[]; json?: boolean }) => {
+    const { model, precision, providers: executionProviders, json } = options
+    const figures = await benchQuantisation({ model, precisions: precision, executionProviders }, say)
+    if (json) return console.log(JSON.stringify(figures))
+    console.log(
+      formatTable(figures.rows, {
+        precision: (row) => row.precision,
+        'logit error': (row) => `${(100 * row.relative_logit_error).toFixed(2)} %`,
+        'same tokens': (row) => `${(100 * row.token_agreement).toFixed(1)} %`,
+        'PCM dB': (row) => row.pcm_decibels?.toFixed(1) ?? 'same',
+      }),
+    )
+  })
+
 await runCommandLine(command)
+
+interface MusicgenOptions extends Omit<MusicgenBench, 'batches' | 'executionProviders'> {
+  batch: number[]
+  providers: string[]
+  json?: boolean
+}
+
+function readList(text: string): string[] {
+  return text.split(',').filter(Boolean)
+}
+
+function readBatches(text: string): number[] {
+  const batches = readList(text).map(Number)
+  if (batches.length && batches.every((batch) => Number.isInteger(batch) && batch >= 1 && batch <= 64)) return batches
+  throw new InvalidArgumentError('Expected whole numbers from 1 to 64, such as 1,2,4.')
+}
+
+function readSeconds(text: string): number {
+  const seconds = Number(text)
+  if (seconds >= 0.02 && seconds <= 30) return seconds
+  throw new InvalidArgumentError('Expected 0.02 to 30.')
+}
+
+function readPrecision(text: string): Precision {
+  const found = precisions.find((name) => name === text)
+  if (found) return found
+  throw new InvalidArgumentError(`Expected of ${precisions.join(', ')}.`)
+}
 
 function readCount(text: string): number {
   const count = Number(text)

@@ -1,0 +1,161 @@
+// One measurement of MusicGen in a process of its own, so that its peak of memory is its own.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { type MusicManifest, manifestFile, tokenizerFile } from '#shared/model/manifest.ts'
+import { createComposer } from '../../services/consumer/musicgen/composer.ts'
+import { createTextTokenizer } from '../../services/consumer/musicgen/text-tokenizer.ts'
+import { type Graph, openGraph } from '../../services/consumer/onnx/graph.ts'
+import { buildMusicgen } from '../../services/models/musicgen/build.ts'
+import { writeRandomMusicgen } from '../../services/models/musicgen/tiny.ts'
+import { createPooledWeights } from '../../services/models/random-weights.ts'
+import { measureMemoryBandwidth } from './memory-bandwidth.ts'
+import { type Size, shapes } from './musicgen-shape.ts'
+import { measureLoss } from './quantisation-loss.ts'
+import { float32, int64 } from './tensor.ts'
+
+export type Precision = MusicManifest['precision']
+
+export type Task =
+  | { type: 'checkpoint'; dir: string; size: Size }
+  | { type: 'build'; checkpointDir: string; outDir: string; precision: Precision; withLogits?: boolean }
+  | { type: 'bandwidth' }
+  | { type: 'loop'; dir: string; executionProviders: string[]; batch: number; seconds: number }
+  | { type: 'baseline'; dir: string; executionProviders: string[]; seconds: number }
+  | { type: 'loss'; exactDir: string; dir: string; executionProviders: string[] }
+
+export interface LoopFigures {
+  /** All clips of the batch, from prompts to PCM. */
+  total_seconds: number
+  text_encoder_seconds: number
+  decoder_seconds: number
+  audio_decoder_seconds: number
+  steps: number
+}
+
+/** Of about the length that pictures get, so that cross-attention has what it will have. */
+const prompt =
+  'a slow and calm piano piece with soft strings in a minor key, dreamy and intimate, romantic era, 70 beat tempo'
+/** Lengths of the cache at which single steps are timed, evenly over the clip, and how many steps at each. */
+const baselinePositions = 8
+const baselineSteps = 3
+
+if (process.send) {
+  const figures = await perform(JSON.parse(process.argv[2]!))
+  process.send({ figures, peakBytes: process.resourceUsage().maxRSS * 1024 }, () => process.exit())
+}
+
+async function perform(task: Task): Promise<unknown> {
+  switch (task.type) {
+    case 'checkpoint':
+      return writeRandomMusicgen(task.dir, { shape: shapes[task.size], random: createPooledWeights(1) })
+    case 'build': {
+      const source = { repository: 'generated', revision: 'seed 1', generated: true }
+      return buildMusicgen({ name: 'bench', source, license: 'MIT', ...task })
+    }
+    case 'bandwidth':
+      return measureMemoryBandwidth()
+    case 'loop':
+      return measureLoop(task)
+    case 'baseline':
+      return measureBaseline(task)
+    case 'loss':
+      return measureLoss({ ...task, prompt })
+  }
+}
+
+async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> {
+  const { dir, executionProviders, batch, seconds } = task
+  const { music } = readManifest(dir)
+  const spent = { textEncoder: 0, decoder: 0, audioDecoder: 0 }
+  const open = async (name: keyof typeof spent, file: string): Promise<Graph> => {
+    const graph = await openGraph(join(dir, file), { executionProviders })
+    return {
+      async run(inputs) {
+        const start = performance.now()
+        const outputs = await graph.run(inputs)
+        spent[name] += (performance.now() - start) / 1000
+        return outputs
+      },
+      release: graph.release,
+    }
+  }
+  const composer = createComposer({
+    manifest: music,
+    tokenizer: createTextTokenizer(JSON.parse(readFileSync(join(dir, tokenizerFile), 'utf8')), music.maxTextTokens),
+    graphs: {
+      textEncoder: await open('textEncoder', textEncoder.file),
+      decoder: await open('decoder', musicDecoder.file),
+      audioDecoder: await open('audioDecoder', audioDecoder.file),
+    },
+  })
+  const { signal } = new AbortController()
+  const compose = (clips: number, length: number) =>
+    composer.compose(
+      Array.from({ length: clips }, (_, seed) => ({
+        clip: { prompt, seed, seconds: length },
+        signal,
+        onProgress() {},
+        onWarning() {},
+        onFinished() {},
+      })),
+      { signal },
+    )
+  await compose(1, Math.min(0.5, seconds))
+  Object.assign(spent, { textEncoder: 0, decoder: 0, audioDecoder: 0 })
+  const start = performance.now()
+  await compose(batch, seconds)
+  return {
+    total_seconds: (performance.now() - start) / 1000,
+    text_encoder_seconds: spent.textEncoder,
+    decoder_seconds: spent.decoder,
+    audio_decoder_seconds: spent.audioDecoder,
+    steps: Math.round(seconds * music.frameRate) + Math.max(...music.delays),
+  }
+}
+
+/** Milliseconds of a step when every step is a call of its own and the whole cache comes out and goes in again. */
+async function measureBaseline(task: Task & { type: 'baseline' }): Promise<number> {
+  const { dir, executionProviders, seconds } = task
+  const { music } = readManifest(dir)
+  const { layers, heads, headWidth, codebooks, codebookSize } = music
+  const steps = Math.round(seconds * music.frameRate) + Math.max(...music.delays)
+  const graph = await openGraph(join(dir, musicDecoder.file), { executionProviders })
+  const rows = music.guided ? 2 : 1
+  const text = 32
+  const cross = float32([layers, 1, heads, text, headWidth])
+  const constant = {
+    [musicDecoder.codes]: int64(Array(codebooks).fill(codebookSize), [1, codebooks]),
+    [musicDecoder.frameCounts]: int64([steps], [1]),
+    [musicDecoder.uniforms]: float32([1, 1, codebooks]),
+    ...(music.guided && { [musicDecoder.guidanceScale]: float32([]) }),
+    [musicDecoder.temperature]: float32([], [music.temperature]),
+    [musicDecoder.topK]: int64([music.topK], []),
+    [musicDecoder.attentionMask]: int64(Array(text).fill(1), [1, text]),
+    [musicDecoder.crossKeys]: cross,
+    [musicDecoder.crossValues]: cross,
+  }
+  let milliseconds = 0
+  for (let i = 0; i < baselinePositions; i++) {
+    const position = Math.floor(((i + 0.5) / baselinePositions) * steps)
+    const empty = float32([layers, rows, heads, position, headWidth])
+    let past = { keys: empty, values: empty }
+    // The first step at a length makes room for it and is not counted.
+    for (let step = 0; step <= baselineSteps; step++) {
+      const start = performance.now()
+      const outputs = await graph.run({
+        ...constant,
+        [musicDecoder.position]: int64([position + step], []),
+        [musicDecoder.pastKeys]: past.keys,
+        [musicDecoder.pastValues]: past.values,
+      })
+      past = { keys: outputs[musicDecoder.presentKeys]!, values: outputs[musicDecoder.presentValues]! }
+      if (step > 0) milliseconds += performance.now() - start
+    }
+  }
+  return milliseconds / (baselinePositions * baselineSteps)
+}
+
+function readManifest(dir: string): MusicManifest {
+  return JSON.parse(readFileSync(join(dir, manifestFile), 'utf8'))
+}
