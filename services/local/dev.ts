@@ -27,7 +27,7 @@ const command = new Command('npm run dev --')
 await runCommandLine(command, { stop: (status) => stop(status) })
 
 async function dev({ state: stateDir, port }: { state: string; port: number }): Promise<void> {
-  const lock = await lockState(stateDir)
+  await lockState(stateDir)
   const stopped = new Promise<number>((resolve) => {
     stop = resolve
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(0))
@@ -44,7 +44,6 @@ async function dev({ state: stateDir, port }: { state: string; port: number }): 
   } finally {
     say('stopping; the state is kept')
     await pipeline.close()
-    lock.close()
   }
 }
 

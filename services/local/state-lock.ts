@@ -7,8 +7,8 @@ import { createFolder } from './folder.ts'
 import { printable } from './printable.ts'
 
 /**
- * Makes the folder where it is missing and keeps others out until closed. It holds a port that follows from the folder:
- * unlike a file, the system gives that back however the holder ends. Throws UsageError.
+ * Makes the folder where it is missing and keeps others out until closed or until this process ends. It holds a port
+ * that follows from the folder: unlike a file, the system gives that back however the holder ends. Throws UsageError.
  */
 export async function lockState(dir: string): Promise<{ close(): void }> {
   await createFolder(dir)
@@ -22,5 +22,6 @@ export async function lockState(dir: string): Promise<{ close(): void }> {
     const other = `another npm run dev has its state there, or another program 127.0.0.1:${port}`
     throw new UsageError(`${printable(dir)}: ${other}; end it, or name another folder with --state`, { cause })
   }
+  lock.unref()
   return { close: () => void lock.close() }
 }
