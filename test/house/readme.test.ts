@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { settings } from '#shared/contract/setting.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -26,6 +27,14 @@ async function shell(command: string): Promise<{ stdout: string; stderr: string 
 
 test('the README begins with the two commands', async () => {
   assert.deepEqual(await firstCommands(), ['npm run demo', 'npm test'])
+})
+
+test('every setting is in the README', async () => {
+  const readme = await readFile(`${root}/README.md`, 'utf8')
+  assert.deepEqual(
+    Object.keys(settings).filter((name) => !readme.includes(`\`${name}\``)),
+    [],
+  )
 })
 
 test('npm run demo, as it stands, gives the pictures it draws their music', async () => {
