@@ -13,6 +13,9 @@ import { consumerSettings, createConsumer } from './app.ts'
 import { startInference } from './onnx/inference.ts'
 import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/prompt-words.ts'
 
+/** One Ctrl-C may come twice, from the terminal and from the command that started this one. */
+const repeatedSignalMs = 500
+
 const settingNames = [
   ...consumerSettings,
   ...databaseSettings,
@@ -88,8 +91,13 @@ function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 /** Aborted by the first signal. A second one, or the end of the grace period, ends the process at once. */
 function stopOnSignals({ graceSeconds }: { graceSeconds: number }): AbortSignal {
   const stopping = new AbortController()
+  let first = 0
   const onSignal = () => {
-    if (stopping.signal.aborted) process.exit(1)
+    if (stopping.signal.aborted) {
+      if (performance.now() - first > repeatedSignalMs) process.exit(1)
+      return
+    }
+    first = performance.now()
     stopping.abort()
     setTimeout(() => process.exit(1), graceSeconds * 1000 + 500).unref()
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FauxqsServer } from 'fauxqs'
 import { region, startEmulator } from '../../services/local/emulator.ts'
@@ -49,11 +50,14 @@ test('a signal ends the consumer in order, its inference process with it', async
   assert.throws(() => process.kill(Number(inferencePid), 0), { code: 'ESRCH' })
 })
 
-test('a second signal ends it at once', async () => {
+test('a second signal ends it at once, but one that comes twice over is one', async () => {
   const { child, logged, exited } = start({ env })
   await logged('consumer started')
   child.kill('SIGINT')
   await logged('stopping')
+  child.kill('SIGINT')
+  await sleep(700)
+  assert.equal(child.exitCode, null)
   child.kill('SIGINT')
   const { status, output } = await exited
   assert.equal(status, 1)
