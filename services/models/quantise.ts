@@ -12,8 +12,8 @@ const ranges = { 8: [1], 4: [1, 0.92, 0.84] }
 
 /**
  * Rounds a matrix [outputs, inputs] to the nearest of 2^bits levels, block by block. The value farthest from zero
- * becomes the lowest level, since there is one more level below zero than above, or falls beyond it where the squares of
- * the block's errors then add up to less.
+ * becomes the lowest level, since there is one more level below zero than above, or falls beyond it where the squares
+ * of the block's errors then add up to less.
  */
 export function quantise(
   weight: Float32Array,

@@ -120,7 +120,7 @@ async function perform<T>(task: Task): Promise<{ figures: T; peakBytes: number }
   return promise
 }
 
-/** What a step must read: all weights but the embeddings, of which it gathers single rows, and half of the full cache. */
+/** What a step must read: all weights but the embeddings, of which it gathers rows, and half of the full cache. */
 function bytesPerStep(dir: string, batch: number, steps: number): { weights: number; cache: number } {
   const { music, files, precision }: MusicManifest = JSON.parse(readFileSync(join(dir, manifestFile), 'utf8'))
   const { layers, heads, headWidth, codebooks, codebookSize } = music

@@ -20,5 +20,5 @@ export const tolerance = {
   reducedPixel: { worst: 8, mean: 0.5 },
 } as const
 
-/** The largest relative errors of MusicGen's logits against float32: root mean square of the difference over that of the logits. */
+/** The largest errors of MusicGen's logits against float32: root mean square of the difference over that of the logits. */
 export const precisionLoss = { fp16: 0.002, int8: 0.04, int4: 0.3 } as const

@@ -54,7 +54,7 @@ export function buildMusicgen(options: {
   }
 }
 
-/** T5's states overflow float16 and suffer in 4 bits, and it runs but once; EnCodec's decoder is float32 in every model. */
+/** T5's states overflow float16 and suffer in 4 bits, and it runs but once. EnCodec's decoder is always float32. */
 const textPrecision = { fp32: 'fp32', fp16: 'fp32', int8: 'int8', int4: 'int8' } as const
 
 function describe(config: MusicgenConfig, guided: boolean): MusicManifest['music'] {

@@ -69,7 +69,10 @@ export function createConvolutions(scope: Scope, checkpoint: Checkpoint, audio: 
   }
 }
 
-/** Taps [inputs, outputs, 2 x ratio] of a transposed convolution to [outputs x ratio, inputs, 2]: the frame before, then this one. */
+/**
+ * Taps [inputs, outputs, 2 x ratio] of a transposed convolution to [outputs x ratio, inputs, 2]: the frame before, then
+ * this one.
+ */
 function pairwise(
   weight: Float32Array,
   { inputs, outputs, ratio }: { inputs: number; outputs: number; ratio: number },
