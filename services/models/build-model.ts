@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import type { Source } from './build-options.ts'
 import { builderDigest } from './builder-digest.ts'
 import { readManifest, sizeFaults } from './built-model.ts'
-import { type Entry, isGenerated, type Source } from './catalogue.ts'
+import { type Entry, isGenerated, isOnHub } from './catalogue.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { checkpointDir, readReceipt } from './checkpoint-store.ts'
 import { removeLeftovers } from './model-folder.ts'
@@ -41,6 +42,7 @@ export async function buildModel(target: Target, modelDir: string, from?: string
   const { license } = entry
   const source = sourceOf(target, modelDir, from)
   if (!source) {
+    if (!isOnHub(entry)) throw new CheckpointError(`${model} is built from a folder of yours: add --from <folder>`)
     const remedy = `run: npm run models -- pull ${model} --dir ${modelDir}`
     throw new CheckpointError(`${model}: its checkpoint is not in ${checkpointDir(modelDir, model)}; ${remedy}`)
   }

@@ -1,20 +1,10 @@
-import type { MusicManifest, Precision } from '#shared/model/manifest.ts'
+import type { Precision } from '#shared/model/manifest.ts'
+import type { BuildOptions, Source } from './build-options.ts'
+import { buildReadyMade } from './classifier/build-ready-made.ts'
 import { buildTowers } from './classifier/build-towers.ts'
 import { writeTinyClip } from './classifier/tiny-clip.ts'
 import { buildMusicgen } from './musicgen/build.ts'
 import { writeTinyMusicgen } from './musicgen/tiny.ts'
-
-export type Source = MusicManifest['source']
-
-export interface BuildOptions {
-  checkpointDir: string
-  /** The model's folder, written whole or not at all. */
-  outDir: string
-  name: string
-  source: Source
-  license: string
-  precision: Precision
-}
 
 interface CommonEntry {
   license: string
@@ -40,7 +30,13 @@ export interface HubEntry extends CommonEntry {
   files: readonly string[]
 }
 
-export type Entry = GeneratedEntry | HubEntry
+/** A checkpoint that only the user has, in the folder that `--from` names. */
+interface OwnEntry extends CommonEntry {
+  kind: 'classifier'
+  source: Source & { generated: false }
+}
+
+export type Entry = GeneratedEntry | HubEntry | OwnEntry
 
 const generated = { repository: 'generated', revision: 'seed 1', generated: true } as const
 
@@ -126,6 +122,13 @@ export const catalogue = {
     gigabytes: 1.5,
     build: buildTowers,
   }),
+  'ready-made-classifier': {
+    kind: 'classifier',
+    source: { repository: 'a folder of yours', revision: '--from', generated: false },
+    license: 'its own',
+    precisions: ['fp32'],
+    build: buildReadyMade,
+  },
 } as const satisfies Record<string, Entry>
 
 export type ModelName = keyof typeof catalogue
@@ -133,5 +136,8 @@ export type ModelName = keyof typeof catalogue
 export const modelNames = Object.keys(catalogue) as ModelName[]
 
 export const entryOf = (name: ModelName): Entry => catalogue[name]
+
+/** Whether the hub has its checkpoint. */
+export const isOnHub = (entry: Entry): entry is HubEntry => 'files' in entry
 
 export const isGenerated = (entry: Entry): entry is GeneratedEntry => entry.source.generated

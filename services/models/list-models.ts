@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { modelState } from './build-model.ts'
 import { readManifest } from './built-model.ts'
-import { modelNames } from './catalogue.ts'
+import { isGenerated, isOnHub, modelNames } from './catalogue.ts'
 import { checkpointDir, readReceipt } from './checkpoint-store.ts'
 import { formatBytes } from './disk.ts'
 import { type Target, targetDir, targetOf } from './target.ts'
@@ -27,7 +27,11 @@ export function describeModels(modelDir: string): string[] {
 function describe(target: Target, modelDir: string): string[] {
   const { name, entry, precision } = target
   const { kind, license, source } = entry
-  const origin = source.generated ? `random weights, ${source.revision}` : `${source.repository} at ${source.revision}`
+  const origin = source.generated
+    ? `random weights, ${source.revision}`
+    : isOnHub(entry)
+      ? `${source.repository} at ${source.revision}`
+      : source.repository
   return [name, kind, precision, license, ...sizeAndState(target, modelDir), origin]
 }
 
@@ -44,6 +48,6 @@ function sizeAndState(target: Target, modelDir: string): [size: string, state: s
     const bytes = Object.values(receipt.files).reduce((sum, file) => sum + file.bytes, 0)
     return [formatBytes(bytes), 'pulled, not built']
   }
-  if (!('gigabytes' in target.entry)) return ['-', 'not built']
+  if (!isOnHub(target.entry)) return ['-', isGenerated(target.entry) ? 'not built' : 'needs --from']
   return [`${target.entry.gigabytes} GB`, 'not pulled']
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { imageClassifier } from '#shared/model/graph.ts'
 import { type ClassifierManifest, modelFormat } from '#shared/model/manifest.ts'
+import type { BuildOptions } from '../build-options.ts'
 import { CheckpointError } from '../checkpoint-error.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
@@ -17,16 +18,12 @@ type SetName = (typeof sets)[number]
  * the labels' temperature, go through a softmax for each set, and their other classes are left out. There is no
  * embedding. Writes the model's folder `outDir` whole or not at all. Throws CheckpointError.
  */
-export async function buildReadyMade(options: {
-  checkpointDir: string
-  outDir: string
-  name: string
-  source: ClassifierManifest['source']
-  license: string
-  precision: ClassifierManifest['precision']
-  /** In place of the checkpoint's or WikiArt's. */
-  labels?: Labels
-}): Promise<void> {
+export async function buildReadyMade(
+  options: BuildOptions & {
+    /** In place of the checkpoint's or WikiArt's. */
+    labels?: Labels
+  },
+): Promise<void> {
   const { checkpointDir, outDir, name, source, license, precision, labels = labelsFor(checkpointDir) } = options
   const parts = await openParts(checkpointDir)
   const chosen = parts.map(({ gives, classifier }) => ({

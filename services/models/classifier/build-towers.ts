@@ -1,5 +1,6 @@
 import { imageClassifier } from '#shared/model/graph.ts'
 import { type ClassifierManifest, modelFormat } from '#shared/model/manifest.ts'
+import type { BuildOptions } from '../build-options.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { createGraph, type Scope, type Value } from '../onnx-graph.ts'
 import { openCheckpoint } from '../safetensors.ts'
@@ -13,16 +14,12 @@ import { openTowers, type Towers } from './towers.ts'
  * text tower what it says of every label. Writes the model's folder `outDir` whole or not at all.
  * Throws CheckpointError when the checkpoint is not one it can build from.
  */
-export async function buildTowers(options: {
-  checkpointDir: string
-  outDir: string
-  name: string
-  source: ClassifierManifest['source']
-  license: string
-  precision: ClassifierManifest['precision']
-  /** In place of the checkpoint's or WikiArt's. */
-  labels?: Labels
-}): Promise<void> {
+export async function buildTowers(
+  options: BuildOptions & {
+    /** In place of the checkpoint's or WikiArt's. */
+    labels?: Labels
+  },
+): Promise<void> {
   const { checkpointDir, outDir, name, source, license, precision, labels = labelsFor(checkpointDir) } = options
   const checkpoint = openCheckpoint(checkpointDir)
   try {

@@ -1,5 +1,5 @@
 import { UsageError } from '#shared/command-line.ts'
-import { entryOf, type ModelName } from '../catalogue.ts'
+import { entryOf, isGenerated, isOnHub, type ModelName } from '../catalogue.ts'
 import { checkpointDir } from '../checkpoint-store.ts'
 import { copyCheckpoint } from '../copy-checkpoint.ts'
 import { HubError } from './hub-error.ts'
@@ -26,7 +26,8 @@ export async function pull(
   const { modelDir, from, env, signal, output } = options
   const entry = entryOf(model)
   const dir = checkpointDir(modelDir, model)
-  if (!('files' in entry)) return 'generated when it is built; there is nothing to pull'
+  if (isGenerated(entry)) return 'generated when it is built; there is nothing to pull'
+  if (!isOnHub(entry)) return 'built from a folder of yours with build --from; there is nothing to pull'
   const { files, source, license } = entry
   if (from) {
     copyCheckpoint(from, dir, files)

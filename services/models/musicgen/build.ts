@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MusicManifest, modelFormat, tokenizerFile } from '#shared/model/manifest.ts'
+import type { BuildOptions } from '../build-options.ts'
 import { CheckpointError } from '../checkpoint-error.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { openCheckpoint } from '../safetensors.ts'
@@ -13,16 +14,12 @@ import { writeTextEncoder } from './text-encoder.ts'
  * Builds a MusicGen checkpoint (config.json, generation_config.json, tokenizer.json and safetensors, as Hugging Face
  * lays them out) into the model folder `outDir`: three graphs, the tokenizer and the manifest. Throws CheckpointError.
  */
-export function buildMusicgen(options: {
-  checkpointDir: string
-  outDir: string
-  name: string
-  source: MusicManifest['source']
-  license: string
-  precision: MusicManifest['precision']
-  /** Adds the decoder's output `logits`, which only tests read. */
-  withLogits?: boolean
-}): void {
+export function buildMusicgen(
+  options: BuildOptions & {
+    /** Adds the decoder's output `logits`, which only tests read. */
+    withLogits?: boolean
+  },
+): void {
   const { checkpointDir, outDir, name, source, license, precision, withLogits = false } = options
   const config = readMusicgenConfig(checkpointDir)
   const tokenizer = readTokenizer(join(checkpointDir, tokenizerFile))

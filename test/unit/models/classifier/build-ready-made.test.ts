@@ -7,10 +7,13 @@ import Value from 'typebox/value'
 import { ClassifierManifest } from '#shared/model/manifest.ts'
 import { createClassifier } from '../../../../services/consumer/classifier/classifier.ts'
 import { openGraph } from '../../../../services/consumer/onnx/graph.ts'
+import { buildModel } from '../../../../services/models/build-model.ts'
+import { modelFaults } from '../../../../services/models/built-model.ts'
 import { buildReadyMade } from '../../../../services/models/classifier/build-ready-made.ts'
 import { type Labels, readLabels } from '../../../../services/models/classifier/labels.ts'
 import { writeModelFolder } from '../../../../services/models/model-folder.ts'
 import { createGraph, type DataType } from '../../../../services/models/onnx-graph.ts'
+import { targetDir, targetOf } from '../../../../services/models/target.ts'
 
 const side = 4
 const labels = readLabels()
@@ -105,6 +108,19 @@ async function classify(red = 1) {
 const clear = (others: number) => Math.E ** 5 / (Math.E ** 5 + others)
 
 describe('a ready-made classifier', () => {
+  it('is built by its name from a folder, and verified, whether it is one graph or two', async () => {
+    const target = targetOf('ready-made-classifier')!
+    await assert.rejects(buildModel(target, dir), /built from a folder of yours: add --from/)
+    writeClassifier(from, [...genres, ...styles].map(spelled))
+    await buildModel(target, dir, from)
+    assert.deepEqual(await modelFaults(targetDir(dir, target)), [])
+    rmSync(from, { recursive: true })
+    writeClassifier(join(from, 'genres'), genres.map(spelled))
+    writeClassifier(join(from, 'styles'), styles.map(spelled))
+    await buildModel(target, dir, from)
+    assert.deepEqual(await modelFaults(targetDir(dir, target)), [])
+  })
+
   it('may know both sets, in any order, spelling and company', async () => {
     const classes = ['Unknown Artist', ...styles.toReversed(), 'unknown_genre', ...genres].map(spelled)
     writeClassifier(from, classes, { likeliest: 'Naive_Art_Primitivism' })
