@@ -6,13 +6,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection } from 'mysql2/promise'
 import { type Child, logTail, startChild } from './child.ts'
-import { findMariadb, MariadbMissingError } from './mariadb.ts'
+import { findMariadb, type Mariadb, MariadbMissingError } from './mariadb.ts'
 
 const readyMilliseconds = 60_000
 
 export interface DatabaseOptions {
   /** Keeps its data here; without it the data lies in a fresh folder that goes when the server does. */
   dir?: string | undefined
+  choosePort?: () => Promise<number>
 }
 
 /**
@@ -20,11 +21,22 @@ export interface DatabaseOptions {
  * It ends with this process, however that one ends. Throws MariadbMissingError, and an
  * Error with the end of the server's log when it is not ready in 60 s.
  */
-export async function startDatabase({ dir }: DatabaseOptions = {}) {
+export async function startDatabase({ dir, choosePort = freePort }: DatabaseOptions = {}) {
   const mariadb = findMariadb()
   if (!mariadb) throw new MariadbMissingError()
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startServer(mariadb, await choosePort(), dir)
+    } catch (error) {
+      const portTaken = error instanceof Error && error.message.includes('Address already in use')
+      if (!portTaken || attempt === 5) throw error
+    }
+  }
+}
+
+/** `port` was free a moment ago; any outgoing connection of the machine may have taken it since. */
+async function startServer(mariadb: Mariadb, port: number, dir: string | undefined) {
   const password = randomBytes(16).toString('hex')
-  const port = await freePort()
   const url = `mysql://promenade:${password}@127.0.0.1:${port}/promenade`
   const home = dir ?? (await mkdtemp(join(tmpdir(), 'promenade-db-')))
   await mkdir(home, { recursive: true, mode: 0o700 })
@@ -50,11 +62,14 @@ export async function startDatabase({ dir }: DatabaseOptions = {}) {
 
 /**
  * Creates the data the first time, under another name until it is whole, then becomes the server. The socket's path is
- * relative, to the data: an absolute one may pass the 107 bytes that a socket's path may have.
+ * relative, to the data: an absolute one may pass the 107 bytes that a socket's path may have. Temporary files are its
+ * own: servers that are created at the same moment give theirs the same names.
  */
 const script = `set -e
 installer=$1 server=$2
 shift 2
+export TMPDIR="$PWD/tmp"
+mkdir -p tmp
 if [ ! -d data ]; then
   rm -rf unfinished
   "$installer" --no-defaults --datadir=./unfinished --skip-test-db "$@"
@@ -97,14 +112,14 @@ async function untilReady(server: Child, url: string): Promise<void> {
     } catch (error) {
       if (ended === undefined && Date.now() < deadline) continue
       const state = ended === undefined ? `is not ready after ${readyMilliseconds / 1000} s` : `ended: ${ended}`
-      throw new Error(`the database server ${state}; its log ends with:\n${await logTail(server.logFile)}`, {
+      throw new Error(`the database server ${state}; its log ends with:\n${await logTail(server.logFile, 40)}`, {
         cause: error,
       })
     }
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer()
   return await new Promise((resolve, reject) => {
     probe.once('error', reject)

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
-import { startDatabase } from '../../services/local/database.ts'
+import { freePort, startDatabase } from '../../services/local/database.ts'
 
 async function query(url: string, sql: string): Promise<RowDataPacket[]> {
   const connection = await createConnection(url)
@@ -31,6 +32,27 @@ test('two private servers at once, each with its own empty database in utf8mb4_b
     await Promise.all(databases.map((database) => database.close()))
   }
   await assert.rejects(query(databases[0].url, 'select 1'), /ECONNREFUSED/)
+})
+
+test('eight servers created at the same moment do not meet, neither in a port nor in a temporary file', async () => {
+  const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => startDatabase()))
+  const started = outcomes.filter((outcome) => outcome.status === 'fulfilled')
+  await Promise.all(started.map((outcome) => outcome.value.close()))
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.status === 'rejected' ? String(outcome.reason) : 'started')),
+    Array(8).fill('started'),
+  )
+})
+
+test('a port that another program takes first is changed for another', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  const { port } = taken.address() as AddressInfo
+  const ports = [port, await freePort()]
+  const database = await startDatabase({ choosePort: async () => ports.shift()! })
+  await database.close()
+  taken.close()
+  assert.deepEqual(ports, [])
 })
 
 test('with a folder, whose name may have spaces and be long, what was written is there the next time', async () => {
