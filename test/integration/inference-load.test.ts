@@ -42,16 +42,16 @@ after(async () => {
 
 /**
  * By the second quarter, garbage has reached its usual amount. From its middle to that of the last quarter there are 100
- * generations: were the graphs' outputs kept, it would be 13 MB more.
+ * generations: were their samples kept, it would be 51 MB more.
  */
 test('200 generations leave the memory of the inference process flat', async () => {
   const megabytes: number[] = []
   for (let seed = 0; seed < 200; seed++) {
-    await inference.compose({ prompt: `slow piano ${seed}`, seed, seconds: 1 }, forever)
+    await inference.compose({ prompt: `slow piano ${seed}`, seed, seconds: 4 }, forever)
     megabytes.push(await residentMegabytes(pid))
   }
   const [second, last] = [median(megabytes.slice(50, 100)), median(megabytes.slice(150))]
-  assert.ok(last - second < 10, `grew from ${second} to ${last} MB: ${megabytes}`)
+  assert.ok(last - second < 25, `grew from ${second} to ${last} MB: ${megabytes}`)
 })
 
 /** Were the graphs run here, the loop would be busy all the time and stand still for every one of the clip's 30 chunks. */
