@@ -3,8 +3,7 @@ import { InferenceSession } from 'onnxruntime-node'
 import { audioDecoder, imageClassifier, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import type { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
 
-/** `float` is float32, or float16 in graphs that keep it so between calls. */
-type Type = 'int64' | 'float32' | 'float'
+type Type = 'int64' | 'float32'
 /** A number must be met; a name stands for any size. */
 type Dimension = number | string
 type Ports = Record<string, { type: Type; dims: Dimension[]; optional?: boolean }>
@@ -23,17 +22,17 @@ function musicGraphs({ music }: MusicManifest): Record<string, GraphPorts> {
   const rows = guided ? 'rows' : 'batch'
   const mask: Ports = { [textEncoder.attentionMask]: { type: 'int64', dims: ['batch', 'text'] } }
   const cross: Ports = {
-    [textEncoder.crossKeys]: { type: 'float', dims: [layers, 'batch', heads, 'text', headWidth] },
-    [textEncoder.crossValues]: { type: 'float', dims: [layers, 'batch', heads, 'text', headWidth] },
+    [textEncoder.crossKeys]: { type: 'float32', dims: [layers, 'batch', heads, 'text', headWidth] },
+    [textEncoder.crossValues]: { type: 'float32', dims: [layers, 'batch', heads, 'text', headWidth] },
   }
-  const cache = (keys: string, values: string): Ports => ({
-    [keys]: { type: 'float', dims: [layers, rows, heads, 'position', headWidth] },
-    [values]: { type: 'float', dims: [layers, rows, heads, 'position', headWidth] },
-  })
+  const stretches = (time: string, ...names: ((layer: number) => string)[]): Ports => {
+    const port = { type: 'float32' as const, dims: [rows, heads, time, headWidth] }
+    return Object.fromEntries(names.flatMap((name) => Array.from({ length: layers }, (_, i) => [name(i), port])))
+  }
   return {
     [textEncoder.file]: {
       inputs: { [textEncoder.inputIds]: { type: 'int64', dims: ['batch', 'text'] }, ...mask },
-      outputs: { ...cross, [textEncoder.hiddenStates]: { type: 'float', dims: ['batch', 'text', 'width'] } },
+      outputs: { ...cross, [textEncoder.hiddenStates]: { type: 'float32', dims: ['batch', 'text', 'width'] } },
     },
     [musicDecoder.file]: {
       inputs: {
@@ -46,11 +45,11 @@ function musicGraphs({ music }: MusicManifest): Record<string, GraphPorts> {
         [musicDecoder.topK]: { type: 'int64', dims: [] },
         ...mask,
         ...cross,
-        ...cache(musicDecoder.pastKeys, musicDecoder.pastValues),
+        ...stretches('position', musicDecoder.pastKeys, musicDecoder.pastValues),
       },
       outputs: {
         [musicDecoder.columns]: { type: 'int64', dims: ['steps', 'batch', codebooks] },
-        ...cache(musicDecoder.presentKeys, musicDecoder.presentValues),
+        ...stretches('steps', musicDecoder.newKeys, musicDecoder.newValues),
         [musicDecoder.logits]: {
           type: 'float32',
           dims: ['steps', 'batch', codebooks, codebookSize],
@@ -132,11 +131,11 @@ function portFaults(where: string, expected: Ports, found: readonly InferenceSes
       faults.push(`${where} ${name} is no tensor, expected ${wanted}`)
       continue
     }
-    const typed = port.type === type || (type === 'float' && (port.type === 'float32' || port.type === 'float16'))
     const sized =
       port.shape.length === dims.length &&
       dims.every((size, i) => typeof size === 'string' || typeof port.shape[i] === 'string' || port.shape[i] === size)
-    if (!typed || !sized) faults.push(`${where} ${name} is ${port.type} [${port.shape}], expected ${wanted}`)
+    if (port.type !== type || !sized)
+      faults.push(`${where} ${name} is ${port.type} [${port.shape}], expected ${wanted}`)
   }
   return faults
 }

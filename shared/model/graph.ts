@@ -28,9 +28,9 @@ export const textEncoder = {
  *      uniforms [steps, batch, codebooks] float32 in [0, 1), the random draws
  *      guidanceScale [] float32 (guided graphs only), temperature [] float32, topK [] int64
  *      attentionMask [batch, text] int64, crossKeys and crossValues as the text encoder gives them
- *      pastKeys, pastValues [layers, rows, heads, position, headWidth] float32
+ *      pastKeys(layer), pastValues(layer) [rows, heads, position, headWidth] float32, what the steps before have made
  * out  columns [steps, batch, codebooks] int64, the sampled columns
- *      presentKeys, presentValues [layers, rows, heads, position + steps, headWidth] float32
+ *      newKeys(layer), newValues(layer) [rows, heads, steps, headWidth] float32, what these steps have made
  *      logits [steps, batch, codebooks, codebookSize] float32, after guidance; only in graphs built for tests
  */
 export const musicDecoder = {
@@ -45,11 +45,11 @@ export const musicDecoder = {
   attentionMask: 'attention_mask',
   crossKeys: 'cross_keys',
   crossValues: 'cross_values',
-  pastKeys: 'past_keys',
-  pastValues: 'past_values',
+  pastKeys: (layer: number) => `past_keys.${layer}`,
+  pastValues: (layer: number) => `past_values.${layer}`,
   columns: 'columns',
-  presentKeys: 'present_keys',
-  presentValues: 'present_values',
+  newKeys: (layer: number) => `new_keys.${layer}`,
+  newValues: (layer: number) => `new_values.${layer}`,
   logits: 'logits',
 } as const
 

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 
 /** Raised whenever graphs and runner stop understanding each other; models of another format must be built again. */
-export const modelFormat = 2
+export const modelFormat = 3
 
 export const manifestFile = 'manifest.json'
 export const tokenizerFile = 'tokenizer.json'

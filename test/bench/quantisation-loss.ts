@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { type MusicManifest, manifestFile, tokenizerFile } from '#shared/model/manifest.ts'
+import { createAttentionCache } from '../../services/consumer/musicgen/attention-cache.ts'
 import { undoDelay } from '../../services/consumer/musicgen/delay-pattern.ts'
 import { createTextTokenizer } from '../../services/consumer/musicgen/text-tokenizer.ts'
-import { openGraph, type Tensor } from '../../services/consumer/onnx/graph.ts'
+import { openGraph } from '../../services/consumer/onnx/graph.ts'
 import { float32, int64 } from './tensor.ts'
 
 const steps = 64
@@ -49,7 +50,7 @@ async function decode(
   { prompt, executionProviders, codes }: { prompt: string; executionProviders: string[]; codes?: BigInt64Array },
 ) {
   const { music }: MusicManifest = JSON.parse(readFileSync(join(dir, manifestFile), 'utf8'))
-  const { layers, heads, headWidth, codebooks, codebookSize } = music
+  const { codebooks, codebookSize } = music
   const tokenizer = createTextTokenizer(JSON.parse(readFileSync(join(dir, tokenizerFile), 'utf8')), music.maxTextTokens)
   const { ids } = tokenizer.encode(prompt)
   const mask = int64(
@@ -65,8 +66,7 @@ async function decode(
   const decoder = await openGraph(join(dir, musicDecoder.file), { executionProviders })
   const columns = new BigInt64Array(steps * codebooks)
   const logits = new Float32Array(steps * codebooks * codebookSize)
-  const empty = float32([layers, music.guided ? 2 : 1, heads, 0, headWidth])
-  let past: [Tensor, Tensor] = [empty, empty]
+  const cache = createAttentionCache(music, { batch: 1, steps })
   let read = new BigInt64Array(codebooks).fill(BigInt(codebookSize))
   for (let step = 0; step < steps; step++) {
     const outputs = await decoder.run({
@@ -80,10 +80,9 @@ async function decode(
       [musicDecoder.attentionMask]: mask,
       [musicDecoder.crossKeys]: text[textEncoder.crossKeys]!,
       [musicDecoder.crossValues]: text[textEncoder.crossValues]!,
-      [musicDecoder.pastKeys]: past[0],
-      [musicDecoder.pastValues]: past[1],
+      ...cache.past(),
     })
-    past = [outputs[musicDecoder.presentKeys]!, outputs[musicDecoder.presentValues]!]
+    cache.append(outputs, 1)
     const chosen = outputs[musicDecoder.columns]!.data as BigInt64Array<ArrayBuffer>
     columns.set(chosen, step * codebooks)
     logits.set(outputs[musicDecoder.logits]!.data as Float32Array, step * codebooks * codebookSize)

@@ -1,6 +1,7 @@
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
 import type { Graph, Tensor } from '../onnx/graph.ts'
+import { createAttentionCache } from './attention-cache.ts'
 import { frameCount, stepCount, undoDelay } from './delay-pattern.ts'
 import { createUniform } from './random.ts'
 import type { TextTokenizer } from './text-tokenizer.ts'
@@ -74,13 +75,16 @@ export function createComposer(dependencies: {
     const batch = commissions.length
     const text = await encodeText(commissions)
     const draws = commissions.map(({ clip }) => createUniform(clip.seed))
-    let cache = emptyCache(batch)
+    const cache = createAttentionCache(manifest, {
+      batch,
+      steps: Math.max(...frames.map((count) => stepCount(count, delays))),
+    })
     let codes = new BigInt64Array(batch * codebooks).fill(BigInt(codebookSize))
     let position = 0
     return async (steps: number): Promise<BigInt64Array> => {
       const chunk = await graphs.decoder.run({
         ...text,
-        ...cache,
+        ...cache.past(),
         ...sampling(frames),
         [musicDecoder.codes]: int64(codes, [batch, codebooks]),
         [musicDecoder.position]: int64([position], []),
@@ -88,10 +92,7 @@ export function createComposer(dependencies: {
       })
       const columns = output(chunk, musicDecoder.columns, 'int64').data
       codes = columns.slice(-batch * codebooks)
-      cache = {
-        [musicDecoder.pastKeys]: output(chunk, musicDecoder.presentKeys, 'float32'),
-        [musicDecoder.pastValues]: output(chunk, musicDecoder.presentValues, 'float32'),
-      }
+      cache.append(chunk, steps)
       position += steps
       return columns
     }
@@ -122,12 +123,6 @@ export function createComposer(dependencies: {
       [musicDecoder.crossKeys]: output(states, textEncoder.crossKeys, 'float32'),
       [musicDecoder.crossValues]: output(states, textEncoder.crossValues, 'float32'),
     }
-  }
-
-  function emptyCache(batch: number): Record<string, Tensor> {
-    const rows = manifest.guided ? 2 * batch : batch
-    const empty = float32(new Float32Array(0), [manifest.layers, rows, manifest.heads, 0, manifest.headWidth])
-    return { [musicDecoder.pastKeys]: empty, [musicDecoder.pastValues]: empty }
   }
 
   function sampling(frames: readonly number[]): Record<string, Tensor> {

@@ -11,7 +11,7 @@ import { guide, holdDelays, sample } from './sampling.ts'
 /**
  * MusicGen's decoder with its loop (transformers, models/musicgen): each step embeds a column, runs the layers, guides,
  * samples the next column and holds it to the delay pattern. The cache is in two parts: the steps before this chunk,
- * which the loop only reads, and the steps of this chunk, which it carries and which are joined to the rest at the end.
+ * which the loop only reads, and the steps of this chunk, which it carries; only they come out.
  */
 export function writeDecoder(
   folder: ModelFolder,
@@ -34,8 +34,6 @@ export function writeDecoder(
     scope
       .ops('Split', [asReal(scope, stacked)], layers, { axis: 0, num_outputs: layers })
       .map((slice) => scope.op('Squeeze', [slice, scope.int64([0])]))
-  const pastKeys = perLayer(inputs.pastKeys)
-  const pastValues = perLayer(inputs.pastValues)
   const crossKeys = perLayer(inputs.crossKeys)
   const crossValues = perLayer(inputs.crossValues)
   const textBias = maskBias(scope.at('attention_mask'), inputs.attentionMask)
@@ -45,13 +43,13 @@ export function writeDecoder(
       config,
       layer,
       guided,
-      past: { keys: pastKeys[layer]!, values: pastValues[layer]! },
+      past: inputs.past[layer]!,
       cross: { keys: crossKeys[layer]!, values: crossValues[layer]!, bias: textBias },
     }),
   )
   const embed = createEmbedding(scope, checkpoint, config)
   const toLogits = createHeads(scope, checkpoint, config)
-  const pastLength = scope.op('Shape', [inputs.pastKeys], { start: 3, end: 4 })
+  const pastLength = scope.op('Shape', [inputs.past[0]!.keys], { start: 2, end: 3 })
   const noSteps = (past: Value) => scope.op('Slice', [past, scope.int64([0]), scope.int64([0]), scope.int64([2])])
 
   const rows = guided ? 'rows' : 'batch'
@@ -64,10 +62,7 @@ export function writeDecoder(
       column,
       ...runLayer.flatMap((_, layer) => [tail(`layers.${layer}/keys`), tail(`layers.${layer}/values`)]),
     ],
-    initial: [
-      inputs.codes,
-      ...runLayer.flatMap((_, layer) => [noSteps(pastKeys[layer]!), noSteps(pastValues[layer]!)]),
-    ],
+    initial: [inputs.codes, ...inputs.past.flatMap(({ keys, values }) => [noSteps(keys), noSteps(values)])],
     stacked: withLogits ? [column, logitsPort] : [column],
     body(loop, step, [codes, ...tails]) {
       const position = loop.op('Add', [inputs.position, step])
@@ -103,16 +98,14 @@ export function writeDecoder(
     },
   })
 
-  const tails = results.slice(1, 1 + 2 * layers)
   const columns = results[1 + 2 * layers]!
-  const joined = (past: Value, ofTail: (index: number) => boolean) => {
-    const stacked = tails.filter((_, i) => ofTail(i)).map((part) => scope.op('Unsqueeze', [part, scope.int64([0])]))
-    return scope.op('Concat', [past, asFloat32(scope, scope.op('Concat', stacked, { axis: 0 }))], { axis: 3 })
-  }
-  const cacheDims = [layers, rows, heads, 'end', headWidth]
   graph.output({ name: musicDecoder.columns, type: 'int64', dims: ['steps', 'batch', codebooks] }, columns)
-  graph.output({ name: musicDecoder.presentKeys, type: 'float32', dims: cacheDims }, joined(inputs.pastKeys, isEven))
-  graph.output({ name: musicDecoder.presentValues, type: 'float32', dims: cacheDims }, joined(inputs.pastValues, isOdd))
+  const added = (name: string, value: Value) =>
+    graph.output({ name, type: 'float32', dims: [rows, heads, 'steps', headWidth] }, asFloat32(scope, value))
+  for (let layer = 0; layer < layers; layer++) {
+    added(musicDecoder.newKeys(layer), results[1 + 2 * layer]!)
+    added(musicDecoder.newValues(layer), results[2 + 2 * layer]!)
+  }
   if (withLogits) {
     const dims = ['steps', 'batch', codebooks, config.vocab_size]
     graph.output({ name: musicDecoder.logits, type: 'float32', dims }, results[2 + 2 * layers]!)
@@ -120,15 +113,12 @@ export function writeDecoder(
   graph.write()
 }
 
-const isEven = (i: number) => i % 2 === 0
-const isOdd = (i: number) => i % 2 === 1
-
 function declareInputs(graph: Graph, config: DecoderConfig, guided: boolean) {
   const { num_hidden_layers: layers, num_attention_heads: heads, hidden_size: width, num_codebooks: codebooks } = config
   const headWidth = width / heads
   const float32 = (name: string, dims: (number | string)[]) => graph.input({ name, type: 'float32', dims })
   const int64 = (name: string, dims: (number | string)[]) => graph.input({ name, type: 'int64', dims })
-  const past = [layers, guided ? 'rows' : 'batch', heads, 'position', headWidth]
+  const past = (name: string) => asReal(graph, float32(name, [guided ? 'rows' : 'batch', heads, 'position', headWidth]))
   const cross = [layers, 'batch', heads, 'text', headWidth]
   return {
     codes: int64(musicDecoder.codes, ['batch', codebooks]),
@@ -141,8 +131,10 @@ function declareInputs(graph: Graph, config: DecoderConfig, guided: boolean) {
     attentionMask: int64(musicDecoder.attentionMask, ['batch', 'text']),
     crossKeys: float32(musicDecoder.crossKeys, cross),
     crossValues: float32(musicDecoder.crossValues, cross),
-    pastKeys: float32(musicDecoder.pastKeys, past),
-    pastValues: float32(musicDecoder.pastValues, past),
+    past: Array.from({ length: layers }, (_, layer) => ({
+      keys: past(musicDecoder.pastKeys(layer)),
+      values: past(musicDecoder.pastValues(layer)),
+    })),
   }
 }
 

@@ -195,7 +195,7 @@ describe('verifying a built model', () => {
     )
     assert.ok(
       faults.some((fault) =>
-        /text-encoder\.onnx: output cross_keys is float32 \[2,batch,2,.*expected float \[2/.test(fault),
+        /text-encoder\.onnx: output cross_keys is float32 \[2,batch,2,.*expected float32 \[2/.test(fault),
       ),
       faults.join('\n'),
     )

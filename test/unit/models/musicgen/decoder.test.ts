@@ -103,7 +103,7 @@ describe('MusicGen’s decoder', () => {
     edit(unguided, 'generation_config.json', (config) => Object.assign(config, { guidance_scale: 1 }))
     model.build(unguided, 'built-unguided')
     const options = { ids: golden.prompt_ids, chunks: [5, 5], topK: 1, uniform: () => 0 }
-    const found = await model.decode({ ...options, model: 'built-unguided', guided: false })
+    const found = await model.decode({ ...options, model: 'built-unguided' })
     const expected = await model.decode({ ...options, guidanceScale: 1 })
     assert.deepEqual(found.columns, expected.columns)
   })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
+import { createAttentionCache } from '../../../../services/consumer/musicgen/attention-cache.ts'
 import { openGraph, type Tensor } from '../../../../services/consumer/onnx/graph.ts'
 import { buildMusicgen } from '../../../../services/models/musicgen/build.ts'
 import { type CheckpointName, writeGoldenCheckpoint } from '../../../golden/musicgen-checkpoints.ts'
@@ -24,7 +25,9 @@ export function createGoldenModel(name: CheckpointName = 'mono') {
     buildMusicgen({ checkpointDir: from, outDir, name, source, license: 'MIT', precision: 'fp32', withLogits: true })
   }
   build(checkpointDir, 'built')
-  const manifest: MusicManifest = JSON.parse(readFileSync(join(dir, 'built', 'manifest.json'), 'utf8'))
+  const readManifest = (model: string): MusicManifest =>
+    JSON.parse(readFileSync(join(dir, model, 'manifest.json'), 'utf8'))
+  const manifest = readManifest('built')
 
   async function run(file: string, inputs: Record<string, Tensor>, model = 'built'): Promise<Record<string, Tensor>> {
     const graph = await openGraph(join(dir, model, file), { executionProviders: ['cpu'] })
@@ -56,21 +59,19 @@ export function createGoldenModel(name: CheckpointName = 'mono') {
     guidanceScale?: number
     /** Another built model, which may be unguided. */
     model?: string
-    guided?: boolean
   }) {
     const { ids, chunks, topK, temperature = 1, uniform, frameCounts } = options
-    const { guidanceScale = 3, model = 'built', guided = true } = options
+    const { guidanceScale = 3, model = 'built' } = options
+    const { music } = readManifest(model)
+    const { guided } = music
     const batch = ids.length
     const total = chunks.reduce((sum, steps) => sum + steps, 0)
     const frames = frameCounts ?? ids.map(() => total - codebooks + 1)
     const text = await encodeText(ids)
-    const { layers, heads, headWidth } = manifest.music
-    const rows = guided ? 2 * batch : batch
     const graph = await openGraph(join(dir, model, musicDecoder.file), { executionProviders: ['cpu'] })
     const columns: number[] = []
     const logits: Float32Array[] = []
-    let cache = float32([], [layers, rows, heads, 0, headWidth])
-    let cachedValues = cache
+    const cache = createAttentionCache(music, { batch, steps: total })
     let codes = int64(Array(batch * codebooks).fill(codebookSize), [batch, codebooks])
     let position = 0
     for (const steps of chunks) {
@@ -89,13 +90,10 @@ export function createGoldenModel(name: CheckpointName = 'mono') {
         [musicDecoder.attentionMask]: textInputs(ids)[textEncoder.attentionMask]!,
         [musicDecoder.crossKeys]: text[textEncoder.crossKeys]!,
         [musicDecoder.crossValues]: text[textEncoder.crossValues]!,
-        [musicDecoder.pastKeys]: cache,
-        [musicDecoder.pastValues]: cachedValues,
+        ...cache.past(),
       })
-      cache = outputs[musicDecoder.presentKeys]!
-      cachedValues = outputs[musicDecoder.presentValues]!
+      cache.append(outputs, steps)
       position += steps
-      assert.deepEqual([...cache.dims], [layers, rows, heads, position, headWidth])
       const chunk = [...(outputs[musicDecoder.columns]!.data as BigInt64Array)].map(Number)
       columns.push(...chunk)
       codes = int64(chunk.slice(-batch * codebooks), [batch, codebooks])
