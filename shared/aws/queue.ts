@@ -150,6 +150,6 @@ function text(value: string): MessageAttributeValue {
 }
 
 /** Without the characters that SQS refuses: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF. */
-function sqsText(value: string): string {
+export function sqsText(value: string): string {
   return value.toWellFormed().replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '')
 }
