@@ -3,6 +3,7 @@ import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { UsageError } from '#shared/command-line.ts'
 import { fileFault } from '#shared/file-fault.ts'
+import type { DeadLetter } from './dead-letter.ts'
 import { jsonLine } from './json-line.ts'
 
 /** The trail cannot be written any more: nothing further may be done. */
@@ -42,6 +43,10 @@ export async function openAudit(file: string, now = () => new Date()) {
 
     close: () => handle.close(),
   }
+}
+
+export function auditOf(action: string, { id, imageKeys, reasonCode }: DeadLetter): AuditEntry {
+  return { action, message_id: id, image_key: imageKeys[0], reason_code: reasonCode }
 }
 
 function userName(): string {

@@ -68,8 +68,10 @@ export function createHold({
       held.delete(id)
     },
 
-    /** Whether nobody else can have the message by now. */
-    has: (id: string): boolean => (held.get(id)?.until ?? 0) > now(),
+    /** Throws when someone else may have the message by now. */
+    check(id: string): void {
+      if ((held.get(id)?.until ?? 0) <= now()) throw new Error('its visibility has run out, and another may have it')
+    },
 
     /** Makes all of them visible again, and ends the hold. Resolves to why that failed, if it did. */
     async giveBack(): Promise<string | undefined> {

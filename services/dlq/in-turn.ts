@@ -4,7 +4,7 @@ import { AuditError } from './audit.ts'
 /** Failures one after the other that end the run: it is not the messages that are at fault. */
 const maxFailures = 3
 
-export interface Tally {
+interface Tally {
   done: number
   failed: number
   /** Of those that were not begun: the first. */

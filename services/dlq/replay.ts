@@ -1,45 +1,69 @@
+import { UsageError } from '#shared/command-line.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
-import type { Audit } from './audit.ts'
+import { printable } from '#shared/printable.ts'
+import { auditOf } from './audit.ts'
 import { type DeadLetter, replayedAttributes } from './dead-letter.ts'
-import type { DeadLetterQueue } from './dead-letter-queue.ts'
+import { readGivenFile } from './given-file.ts'
 import type { Hold } from './hold.ts'
+import { count, type Selection, type Session } from './session.ts'
+import { describeKeys } from './table.ts'
+
+type ReplayOptions = Selection & {
+  /** Messages a second. */
+  rate: number
+  maxReplays: number
+  /** Gives one message another body. */
+  edit?: ((body: string) => Promise<string>) | undefined
+  bodyFile?: string | undefined
+  yes?: true | undefined
+  audit: string
+}
 
 /**
- * Sends the message to the source queue, then takes it off the dead-letter queue: cut off in between it lies in both, never
- * in neither, and its job begins anew once all the same. The audit comes before the removal, so that nothing leaves
- * without it. Returns the new message's id.
+ * Sends each message to the source queue, then takes it off the dead-letter queue: cut off in between it lies in both, never
+ * in neither, and its job begins anew once all the same. The line of the audit comes before the removal, so that nothing
+ * leaves without it.
  */
-export async function replayLetter(
-  letter: DeadLetter,
-  { queue, hold, audit }: { queue: Pick<DeadLetterQueue, 'sendToQueue'>; hold: Hold; audit: Audit },
-): Promise<string> {
-  const { id, body, attributes } = letter
-  checkHeld(letter, hold)
-  const newId = await queue.sendToQueue(body, replayedAttributes(attributes))
-  await audit.write({ ...auditOf('replay', letter), new_message_id: newId, replay_count: letter.replays + 1 })
-  await hold.remove(id).catch((cause: unknown) => {
-    throw new Error(`it was sent as ${newId} and lies in both queues now: ${(cause as Error).message}`, { cause })
-  })
-  return newId
+export async function replay(
+  session: Session,
+  { rate, maxReplays, edit, bodyFile, yes, audit: auditFile, ...selection }: ReplayOptions,
+): Promise<void> {
+  const { queue, withHold, withAudit, workThrough, print } = session
+  const body = bodyFile && checkBody(await readGivenFile(bodyFile))
+  const choose = async (hold: Hold): Promise<DeadLetter[]> => {
+    const found = await session.select(hold, selection)
+    const letters = found.filter(({ replays }) => replays < maxReplays)
+    const left = found.length - letters.length
+    if (left) session.say(`${count(left)} left: replayed ${maxReplays} times or more; --max-replays raises that`)
+    if ((edit || body) && letters.length !== 1) {
+      throw new UsageError(`a body is for one message, and ${letters.length} were found: name it by --id`)
+    }
+    return body ? letters.map((letter) => ({ ...letter, body })) : letters
+  }
+  if (!yes) return session.tellDryRun(await withHold(choose), 'replayed')
+
+  await withAudit(auditFile, (audit) =>
+    withHold(async (hold) => {
+      const letters = await choose(hold)
+      if (edit) letters[0] = { ...letters[0]!, body: checkBody(await edit(letters[0]!.body)) }
+      const step = async (letter: DeadLetter) => {
+        const { id } = letter
+        hold.check(id)
+        const newId = await queue.sendToQueue(letter.body, replayedAttributes(letter.attributes))
+        await audit.write({ ...auditOf('replay', letter), new_message_id: newId, replay_count: letter.replays + 1 })
+        await hold.remove(id).catch((cause: Error) => {
+          throw new Error(`it was sent as ${newId} and lies in both queues now: ${cause.message}`, { cause })
+        })
+        print(printable(`${id} replayed as ${newId}: ${describeKeys(letter.imageKeys)}`))
+      }
+      await workThrough(letters, step, { rate, what: 'replayed', nameOf: ({ id }) => id })
+    }),
+  )
 }
 
-/** Takes the message off the dead-letter queue for good; the audit comes first. */
-export async function purgeLetter(letter: DeadLetter, { hold, audit }: { hold: Hold; audit: Audit }): Promise<void> {
-  checkHeld(letter, hold)
-  await audit.write({ ...auditOf('purge', letter), replay_count: letter.replays })
-  await hold.remove(letter.id)
-}
-
-/** Why a body would come back at once, or do nothing; undefined when it announces a picture. */
-export function bodyFault(body: string): string | undefined {
+/** A body that announces no picture would come back at once, or do nothing. Throws UsageError. */
+function checkBody(body: string): string {
   const read = readQueueMessage(body)
-  return read.kind === 'uploads' ? undefined : `the body announces no picture: ${read.reason}`
-}
-
-function checkHeld({ id }: DeadLetter, hold: Hold): void {
-  if (!hold.has(id)) throw new Error('its visibility has run out, and another may have it')
-}
-
-function auditOf(action: string, { id, imageKeys, reasonCode }: DeadLetter) {
-  return { action, message_id: id, image_key: imageKeys[0], reason_code: reasonCode }
+  if (read.kind === 'uploads') return body
+  throw new UsageError(printable(`the body announces no picture: ${read.reason}; nothing was sent`))
 }

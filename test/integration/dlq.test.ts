@@ -104,7 +104,7 @@ test('show tells everything about one message, and nothing of it acts on the ter
 test('without --yes nothing is changed, and what is meant must be said', async () => {
   dieOf('IMAGE_EMPTY', 'uploads/a.jpg')
   const file = join(folder, 'letters.jsonl')
-  await run('export', '--out', file)
+  await run('export', '--all', '--out', file)
   for (const args of [
     ['replay', '--all'],
     ['purge', '--all'],
@@ -117,10 +117,11 @@ test('without --yes nothing is changed, and what is meant must be said', async (
     ['replay'],
     ['purge', '--yes'],
     ['purge', '--all', '--code', 'IMAGE_EMPTY'],
+    ['export'],
     ['replay', '--native', '--code', 'IMAGE_EMPTY'],
     ['replay', '--all', '--edit'],
     ['list', '--older-than', 'long'],
-    ['export', '--out', file],
+    ['export', '--all', '--out', file],
     ['bogus'],
   ]
   for (const [index, outcome] of (await Promise.all(mistakes.map((args) => run(...args)))).entries()) {
@@ -226,9 +227,9 @@ test('what is exported, purged and imported is what was', async () => {
   const before = content()
 
   const file = join(folder, 'letters.jsonl')
-  const { stdout } = await run('export')
+  const { stdout } = await run('export', '--all')
   assert.doesNotMatch(stdout, /[^\P{Cc}\n]|\u202e/u)
-  await run('export', '--out', file)
+  await run('export', '--all', '--out', file)
   assert.deepEqual(jsonLines(stdout).length, 2)
   assert.ok(jsonLines(stdout)[0].system_attributes.SentTimestamp)
   assert.equal((await run('purge', '--all', '--yes', '--audit', audit)).status, 0)
