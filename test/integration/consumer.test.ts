@@ -249,7 +249,7 @@ test('a dead letter replayed has its picture made music of, once, however often 
     await rm(folder, { recursive: true })
   }
   await redrive(stack.env.QUEUE_URL!, stack.env.QUEUE_URL!, 3)
-  await withConsumer({ inference }, async () => {
+  await withConsumer({ inference, settings: { LEASE_SECONDS: '3' } }, async () => {
     const { job } = await until(async () => {
       const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
       return found?.job.state === 'succeeded' && found
@@ -270,7 +270,7 @@ test('a redrive as the console does it opens a failed job once per failure', asy
       return compositions < 3 ? [new Float32Array([Number.NaN])] : createStubInference().compose(clip, options)
     },
   }
-  const settings = { MAX_ATTEMPTS: '1' }
+  const settings = { MAX_ATTEMPTS: '1', LEASE_SECONDS: '3' }
   await upload(key, await drawPicture(1).jpeg().toBuffer())
   await withConsumer({ inference, settings }, async () => {
     await finished(key)
