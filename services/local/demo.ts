@@ -4,8 +4,9 @@ import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
+import { fileFault } from '#shared/file-fault.ts'
+import { createPathReader } from '#shared/user-path.ts'
 import { closeChildren } from './child.ts'
-import { fileFault } from './file-fault.ts'
 import { createFolder } from './folder.ts'
 import { saveMusic } from './music-file.ts'
 import { choosePictures, type Picture } from './picture.ts'
@@ -13,7 +14,6 @@ import { type Pipeline, startPipeline } from './pipeline.ts'
 import { createProgressDisplay } from './progress-display.ts'
 import { drawSamplePictures } from './sample-pictures.ts'
 import { fetchMusic, submitPicture } from './submission.ts'
-import { createPathReader } from './user-path.ts'
 
 const maxTimeoutSeconds = 24 * 60 * 60
 /** Pictures uploaded and not yet printed, at most. */

@@ -2,10 +2,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
+import { createPathReader } from '#shared/user-path.ts'
 import { closeChildren } from './child.ts'
 import { type Pipeline, startPipeline } from './pipeline.ts'
 import { lockState } from './state-lock.ts'
-import { createPathReader } from './user-path.ts'
 
 const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
 const say = (line: string) => process.stderr.write(`${line}\n`)

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { UsageError } from '#shared/command-line.ts'
-import { fileFault } from './file-fault.ts'
+import { fileFault } from '#shared/file-fault.ts'
 
 /** Makes the folder, and those above it, where they are missing. Throws UsageError when it is not one to write in. */
 export async function createFolder(path: string): Promise<void> {

@@ -4,7 +4,7 @@ import { UsageError } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { databaseSettings } from '#shared/db/connection.ts'
-import { fileFault } from './file-fault.ts'
+import { fileFault } from '#shared/file-fault.ts'
 
 /** What the user may choose; the other settings of the services are the pipeline's own to give. */
 const settingNames = [

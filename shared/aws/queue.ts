@@ -20,7 +20,14 @@ export interface DeadLetterReason {
   attempts: number
   /** Decoded; absent when the message names no picture. */
   imageKey?: string | undefined
+  /** Of a job that has failed: the token of the claim that did. Whoever brings it back has the job begin anew, once. */
+  failureId?: string | undefined
 }
+
+/** What a dead letter says about its failure; none of it holds for a message that is sent again. */
+export const failureAttributes = ['reason_code', 'reason', 'failed_at', 'attempts', 'image_key', 'failure_id'] as const
+/** How often `npm run dlq` has sent the message again. It stays with the message. */
+export const replayCountAttribute = 'replay_count'
 
 /** SQS refuses a message with more. */
 const maxAttributes = 10
@@ -109,23 +116,32 @@ export function createQueue({
   }
 }
 
+/** The failure from which the message wants its job to begin anew, in ASCII; undefined when it names none. */
+export function failureIdOf({ MessageAttributes: attributes }: Message): string | undefined {
+  const value = attributes?.failure_id?.StringValue
+  return value && /^[!-~]{1,64}$/.test(value) ? value : undefined
+}
+
 /**
- * Ours come first, then as many of the message's own as fit. `image_key` is percent-encoded (decodeURIComponent gives
- * the key): keys may hold characters that SQS refuses.
+ * Ours come first, then as many of the message's own as fit; of an earlier failure nothing is kept. `image_key` is
+ * percent-encoded (decodeURIComponent gives the key): keys may hold characters that SQS refuses.
  */
 function deadLetterAttributes(
   message: Message,
-  { reasonCode, reason, attempts, imageKey }: DeadLetterReason,
+  { reasonCode, reason, attempts, imageKey, failureId }: DeadLetterReason,
   failedAt: Date,
 ): Record<string, MessageAttributeValue> {
-  const ours = {
+  const { [replayCountAttribute]: replayCount, ...others } = message.MessageAttributes ?? {}
+  const ours: Record<string, MessageAttributeValue> = {
+    ...(replayCount && { [replayCountAttribute]: replayCount }),
     reason_code: text(reasonCode),
     reason: text(sqsText(reason).slice(0, maxReasonLength).toWellFormed() || reasonCode),
     failed_at: text(failedAt.toISOString()),
     attempts: { DataType: 'Number', StringValue: String(attempts) },
     ...(imageKey && { image_key: text(imageKey.split('/').map(encodeURIComponent).join('/')) }),
+    ...(failureId && { failure_id: text(failureId) }),
   }
-  const theirs = Object.entries(message.MessageAttributes ?? {}).filter(([name]) => !(name in ours))
+  const theirs = Object.entries(others).filter(([name]) => !failureAttributes.some((each) => each === name))
   return { ...Object.fromEntries(theirs.slice(0, maxAttributes - Object.keys(ours).length)), ...ours }
 }
 
@@ -134,6 +150,6 @@ function text(value: string): MessageAttributeValue {
 }
 
 /** Without the characters that SQS refuses: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF. */
-function sqsText(value: string): string {
+export function sqsText(value: string): string {
   return value.toWellFormed().replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '')
 }

@@ -57,10 +57,11 @@ export function createJobs({ database }: { database: Database }) {
 
     /**
      * Queues the work on an image version, unless it is known already; returns the job's id. In an unversioned bucket the
-     * same bytes put back are the same version, announced with a greater sequencer: a job that has failed begins anew.
+     * same bytes put back are the same version, announced with a greater sequencer: a job that has failed begins anew. So
+     * it does for a dead letter sent again, which names the claim that failed, and thus once only.
      * Throws PermanentFailure MESSAGE_UNREADABLE when the database does not take what the message says.
      */
-    async receive(upload: ImageUploaded, take = 0): Promise<string> {
+    async receive(upload: ImageUploaded, take = 0, failureId?: string): Promise<string> {
       const id = jobId(upload, take)
       const sequencer = normalizeSequencer(upload.sequencer)
       const job = {
@@ -83,13 +84,15 @@ export function createJobs({ database }: { database: Database }) {
       }
       // A holder may have looked for the picture before it was put back: the message comes again when it is done.
       const isHeldNow = and(eq(jobs.state, 'processing'), gt(jobs.leaseExpiresAt, now))
-      const newest = sql`if(${isHeldNow}, ${jobs.sequencer}, greatest(${jobs.sequencer}, ${sequencer}))`
+      const newer = sql`greatest(${jobs.sequencer}, ${sequencer})`
+      const newest = sql`if(${isHeldNow}, ${jobs.sequencer}, ${newer})`
+      const beginsAnew = or(lt(jobs.sequencer, sequencer), failureId ? eq(jobs.leaseToken, failureId) : undefined)
       try {
         await database.run(async (db) => {
           await db
             .update(jobs)
             .set({
-              sequencer,
+              sequencer: newer,
               state: 'queued',
               progress: 0,
               attempt: 0,
@@ -101,7 +104,7 @@ export function createJobs({ database }: { database: Database }) {
               finishedAt: null,
               updatedAt: now,
             })
-            .where(and(eq(jobs.id, id), eq(jobs.state, 'failed'), lt(jobs.sequencer, sequencer)))
+            .where(and(eq(jobs.id, id), eq(jobs.state, 'failed'), beginsAnew))
           await db
             .insert(jobs)
             .values(job)

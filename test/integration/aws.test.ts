@@ -7,7 +7,7 @@ import { type Message, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import type { FauxqsServer } from 'fauxqs'
 import { createS3Client, createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
-import { createQueue } from '#shared/aws/queue.ts'
+import { createQueue, failureIdOf } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { region, startEmulator } from '../../services/local/emulator.ts'
@@ -175,6 +175,27 @@ test('a dead letter carries body, reason and key, in text that SQS takes', async
   assert.equal(values.attempts, '2')
   assert.equal(values.failed_at, '2026-01-02T03:04:05.678Z')
   assert.equal(decodeURIComponent(values.image_key!), 'uploads/a b\u0001/한.jpg')
+})
+
+test('a dead letter that was sent again says nothing of its earlier failure, but how often that was', async () => {
+  const { queue, receive, receiveDead } = createQueues('returning')
+  const earlier = ['reason_code', 'reason', 'failed_at', 'attempts', 'image_key', 'failure_id', 'replay_count']
+  const text = (StringValue: string) => ({ DataType: 'String', StringValue })
+  emulator.sendMessage('returning', 'hello', {
+    messageAttributes: Object.fromEntries([...['a', 'b', 'c'], ...earlier].map((name) => [name, text('earlier')])),
+  })
+  const message = (await receive())!
+  await queue.deadLetter(message, { reasonCode: 'MESSAGE_UNREADABLE', reason: 'no JSON', attempts: 1 })
+  const unreadable = (await receiveDead())!
+  assert.deepEqual(
+    Object.entries(unreadable.MessageAttributes ?? {}).flatMap(([name, { StringValue }]) =>
+      StringValue === 'earlier' ? name : [],
+    ),
+    ['a', 'b', 'c', 'replay_count'],
+  )
+  assert.equal(failureIdOf(unreadable), undefined)
+  await queue.deadLetter(message, { reasonCode: 'IMAGE_EMPTY', reason: 'empty', attempts: 1, failureId: 'f-1' })
+  assert.equal(failureIdOf((await receiveDead())!), 'f-1')
 })
 
 test('a queue that is away is an outage', async () => {

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import {
   DeleteMessageCommand,
@@ -223,6 +228,64 @@ test('a picture put back after it was gone is made music of', async () => {
   assert.equal((await deadLetters()).length, 1)
 })
 
+test('a dead letter replayed has its picture made music of, once, however often it is delivered', async () => {
+  const key = 'uploads/second chance.jpg'
+  let broken = true
+  const inference: Partial<Inference> = {
+    compose: async (clip, options) =>
+      broken ? [new Float32Array([Number.NaN])] : createStubInference().compose(clip, options),
+  }
+  await upload(key, await drawPicture(1).jpeg().toBuffer())
+  await withConsumer({ inference, settings: { MAX_ATTEMPTS: '1' } }, async () => {
+    assert.equal((await finished(key)).job.state, 'failed')
+  })
+  broken = false
+  const folder = await mkdtemp(join(tmpdir(), 'promenade-replay-'))
+  try {
+    const replay = ['services/dlq/main.ts', 'replay', '--prefix', key, '--yes', '--audit', join(folder, 'audit.jsonl')]
+    const { stdout } = await promisify(execFile)(process.execPath, replay, { env: stack.env, timeout: 30_000 })
+    assert.match(stdout, /replayed as .*: uploads\/second chance\.jpg\n$/)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+  await redrive(stack.env.QUEUE_URL!, stack.env.QUEUE_URL!, 3)
+  await withConsumer({ inference, settings: { LEASE_SECONDS: '3' } }, async () => {
+    const { job } = await until(async () => {
+      const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
+      return found?.job.state === 'succeeded' && found
+    })
+    assert.deepEqual([job.attempt, job.errorCode], [1, null])
+  })
+  assert.equal(await countRows(key), 1)
+  assert.equal((await music('generated/second chance.jpg/')).length, 1)
+  assert.deepEqual(await deadLetters(), [])
+})
+
+test('a redrive as the console does it opens a failed job once per failure', async () => {
+  const key = 'uploads/redriven.jpg'
+  let compositions = 0
+  const inference: Partial<Inference> = {
+    compose: async (clip, options) => {
+      compositions++
+      return compositions < 3 ? [new Float32Array([Number.NaN])] : createStubInference().compose(clip, options)
+    },
+  }
+  const settings = { MAX_ATTEMPTS: '1', LEASE_SECONDS: '3' }
+  await upload(key, await drawPicture(1).jpeg().toBuffer())
+  await withConsumer({ inference, settings }, async () => {
+    await finished(key)
+    await drained()
+    await redrive(stack.env.DLQ_URL!, stack.env.QUEUE_URL!, 5)
+    await until(async () => compositions === 2)
+    await drained()
+    assert.equal((await finished(key)).job.state, 'failed', 'the others were of the failure before')
+    assert.equal(compositions, 2)
+    await redrive(stack.env.DLQ_URL!, stack.env.QUEUE_URL!, 5)
+    await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'succeeded')
+  })
+  assert.deepEqual([compositions, await countRows(key), await deadLetters()], [3, 1, []])
+})
+
 test('while the database is away nothing is received, and the work goes on when it is back', async () => {
   const key = 'uploads/patient.jpg'
   const proxy = await startTcpProxy(Number(new URL(stack.env.DATABASE_URL!).port))
@@ -305,6 +368,17 @@ async function send(body: string): Promise<void> {
 
 async function acknowledge(receiptHandle: string): Promise<void> {
   await sqs.send(new DeleteMessageCommand({ QueueUrl: stack.env.QUEUE_URL, ReceiptHandle: receiptHandle }))
+}
+
+/** Moves the one message there, as so many copies: what SQS and its console keep of it is the body and the attributes. */
+async function redrive(from: string, to: string, copies: number): Promise<void> {
+  const receive = new ReceiveMessageCommand({ QueueUrl: from, MessageAttributeNames: ['All'], WaitTimeSeconds: 5 })
+  const { Messages: [message] = [] } = await sqs.send(receive)
+  const { Body: MessageBody, MessageAttributes, ReceiptHandle } = message!
+  for (let i = 0; i < copies; i++) {
+    await sqs.send(new SendMessageCommand({ QueueUrl: to, MessageBody, MessageAttributes }))
+  }
+  await sqs.send(new DeleteMessageCommand({ QueueUrl: from, ReceiptHandle }))
 }
 
 async function finished(key: string): Promise<FoundJob> {

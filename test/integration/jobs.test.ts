@@ -219,6 +219,46 @@ test('a picture put back while its job is held begins anew when that has failed'
   assert.deepEqual(await jobs.claim(id, { token: 'c', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
 })
 
+test('a dead letter sent again has its job begin anew, once per failure and for no other', async () => {
+  const upload = uploadOf('uploads/replayed.jpg')
+  const failure = { code: 'GENERATION_FAILED', message: 'no luck', retryable: true } as const
+  const id = await jobs.receive(upload)
+  await jobs.claim(id, { token: 'first', leaseSeconds })
+  await jobs.receive(upload, 0, 'first')
+  assert.equal((await rowOf(id)).state, 'processing', 'it has not failed yet')
+  await jobs.fail({ id, token: 'first', ...failure })
+  const failed = await rowOf(id)
+  for (const failureId of [undefined, '', 'second', 'FIRST']) await jobs.receive(upload, 0, failureId)
+  assert.deepEqual(await rowOf(id), failed)
+
+  await Promise.all([1, 2, 3].map(() => jobs.receive(upload, 0, 'first')))
+  const { state, attempt, errorCode, finishedAt } = await rowOf(id)
+  assert.deepEqual(
+    { state, attempt, errorCode, finishedAt },
+    { state: 'queued', attempt: 0, errorCode: null, finishedAt: null },
+  )
+  assert.deepEqual(await jobs.claim(id, { token: 'second', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
+  await jobs.fail({ id, token: 'second', ...failure })
+  await jobs.receive(upload, 0, 'first')
+  assert.equal((await rowOf(id)).state, 'failed', 'the same message delivered again')
+
+  await jobs.receive(upload, 0, 'second')
+  await jobs.claim(id, { token: 'third', leaseSeconds })
+  await jobs.succeed({ id, token: 'third', analysis: analysisOf(upload) })
+  await jobs.receive(upload, 0, 'third')
+  assert.equal((await rowOf(id)).state, 'succeeded')
+})
+
+test('a dead letter of an older event leaves the order of versions as it is', async () => {
+  const key = 'uploads/replayed late.jpg'
+  const id = await jobs.receive(uploadOf(key, { sequencer: '0B' }))
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  await jobs.fail({ id, token: 'a', code: 'IMAGE_NOT_FOUND', message: 'gone', retryable: false })
+  await jobs.receive(uploadOf(key, { sequencer: '0A' }), 0, 'a')
+  const { state, sequencer } = await rowOf(id)
+  assert.deepEqual([state, sequencer], ['queued', '0B'.padEnd(64, '0')])
+})
+
 test('keys are found byte for byte, up to 1,024 of them', async () => {
   const keys = [
     `uploads/${'한'.repeat(338)}ab`,

@@ -15,6 +15,8 @@ import { retryWrite } from './retry.ts'
 export interface Delivery {
   /** How often the message has been received, this time included. */
   receiveCount: number
+  /** Of a dead letter sent again: the claim after which its job had failed. */
+  failureId?: string | undefined
   /** Hides the message from others for so long from now; false when it is no longer ours. */
   extend(seconds: number): Promise<boolean>
   deadLetter(reason: DeadLetterReason): Promise<void>
@@ -80,7 +82,7 @@ export function createPipeline({
     const { upload, delivery, logger } = work
     const token = randomUUID()
     try {
-      const id = await jobs.receive(upload, take)
+      const id = await jobs.receive(upload, take, delivery.failureId)
       const claim = await jobs.claim(id, { token, leaseSeconds })
       if (claim.outcome === 'settled') {
         logger.info({ state: claim.state }, 'already settled')
@@ -160,7 +162,8 @@ export function createPipeline({
     const isOutage = outages.has(code)
     if (permanent || (attempt >= maxAttempts && !isOutage)) {
       if (!(await jobs.renew({ id, token, leaseSeconds }))) return leave(work)
-      await delivery.deadLetter({ reasonCode: code, reason: message, attempts: attempt, imageKey: upload.key })
+      const failure = { reasonCode: code, reason: message, attempts: attempt, imageKey: upload.key, failureId: token }
+      await delivery.deadLetter(failure)
       if (!(await jobs.fail({ id, token, code, message, retryable: !permanent }))) return leave(work)
       logger.warn({ err: error, code, attempt }, 'failed for good, dead-lettered')
       return 'settled'

@@ -1,5 +1,5 @@
 import type { Message } from '@aws-sdk/client-sqs'
-import type { Queue } from '#shared/aws/queue.ts'
+import { failureIdOf, type Queue } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { imageKeyFault, uploadsPrefix } from '#shared/contract/key.ts'
 import { type ImageUploaded, readQueueMessage } from '#shared/contract/queue-message.ts'
@@ -30,6 +30,7 @@ export function createMessageProcessor({
   async function processMessage(message: Message, signal: AbortSignal): Promise<boolean> {
     const delivery: Delivery = {
       receiveCount: Number(message.Attributes?.ApproximateReceiveCount ?? 1),
+      failureId: failureIdOf(message),
       extend: (seconds) => queue.changeVisibility(message, seconds),
       deadLetter: (reason) => queue.deadLetter(message, reason),
     }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
+import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { jobId, musicKey } from '#shared/contract/key.ts'
 import type { Analysis, Claim, JobError } from '#shared/db/jobs.ts'
@@ -60,6 +61,23 @@ for (const [heldFor, retryAfterSeconds] of [
     assert.deepEqual(house.writes, [])
   })
 }
+
+test('a failed picture is taken again for the dead letter of its failure, and for that one only', async () => {
+  const broken = build({ picture: Buffer.alloc(0) })
+  await broken.process()
+  const { failureId } = broken.deadLetters[0]!
+  assert.equal(failureId, broken.job.token)
+  for (const [id, writes] of [
+    [undefined, []],
+    ['another', []],
+    [failureId, ['put', 'succeed']],
+  ] as const) {
+    const house = build({ failureId: id })
+    Object.assign(house.job, { state: 'failed', token: failureId })
+    assert.equal(await house.process(), 'settled')
+    assert.deepEqual(house.writes, writes)
+  }
+})
 
 test('what the database does not take is refused, and no outage', async () => {
   const house = build({ during: { receive: failWith(new PermanentFailure('MESSAGE_UNREADABLE', 'too long')) } })
@@ -298,6 +316,7 @@ function build(
     during?: Partial<Record<Step, (steal: () => void) => unknown>>
     extend?: () => Promise<boolean>
     receiveCount?: number
+    failureId?: string | undefined
     heldFor?: number
     signal?: AbortSignal
     now?: () => number
@@ -307,7 +326,7 @@ function build(
   const outages: ErrorCode[] = []
   const lines: string[] = []
   const stored = new Map<string, Buffer>()
-  const deadLetters: { reasonCode: string; attempts: number; imageKey?: string | undefined }[] = []
+  const deadLetters: DeadLetterReason[] = []
   const job = {
     state: 'queued' as 'queued' | 'processing' | 'succeeded' | 'failed',
     token: '',
@@ -342,8 +361,9 @@ function build(
   }
   const pipeline = createPipeline({
     jobs: {
-      receive: async () => {
+      receive: async (_upload, _take, failureId) => {
         await at('receive')
+        if (failureId && failureId === job.token && job.state === 'failed') job.state = 'queued'
         return jobId(options.upload ?? upload)
       },
       claim: async (_id, { token }): Promise<Claim> => {
@@ -408,6 +428,7 @@ function build(
         upload: options.upload ?? upload,
         delivery: {
           receiveCount: options.receiveCount ?? 1,
+          failureId: options.failureId,
           extend: options.extend ?? (async () => true),
           deadLetter: async (reason) => {
             await at('deadLetter')

@@ -13,6 +13,14 @@ test('a message is acknowledged when its picture is settled', async () => {
   assert.deepEqual(waits, [])
 })
 
+test('every picture hears of the failure that the message names', async () => {
+  const named = (StringValue: string) => ({ failure_id: { DataType: 'String', StringValue } })
+  const { handle, failureIds } = build(Array(6).fill('settled'))
+  const message = announcing('uploads/1', 'uploads/2')
+  for (const attributes of [named('f-1'), named('한'), {}]) await handle({ ...message, MessageAttributes: attributes })
+  assert.deepEqual(failureIds, ['f-1', 'f-1', undefined, undefined, undefined, undefined])
+})
+
 test('a message for which it is too early is hidden for that time', async () => {
   const { handle, waits } = build([{ retryAfterSeconds: 7 }])
   assert.equal(await handle(announcing('uploads/a.jpg')), false)
@@ -127,6 +135,7 @@ test('a test event is acknowledged', async () => {
 
 function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () => void; deadLetterError?: Error } = {}) {
   const processed: string[] = []
+  const failureIds: (string | undefined)[] = []
   const waits: number[] = []
   const deadLetters: DeadLetterReason[] = []
   const { processMessage } = createMessageProcessor({
@@ -141,8 +150,9 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
       },
     },
     pipeline: {
-      processImage: async ({ upload }) => {
+      processImage: async ({ upload, delivery }) => {
         processed.push(upload.key)
+        failureIds.push(delivery.failureId)
         options.onProcess?.()
         return outcomes[processed.length - 1]!
       },
@@ -154,6 +164,7 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
   })
   return {
     processed,
+    failureIds,
     waits,
     deadLetters,
     handle: (message: Message, signal = new AbortController().signal) => processMessage(message, signal),

@@ -1,0 +1,106 @@
+import { printable } from '#shared/printable.ts'
+import { type Audit, openAudit } from './audit.ts'
+import { collect } from './collect.ts'
+import type { DeadLetter } from './dead-letter.ts'
+import type { DeadLetterQueue } from './dead-letter-queue.ts'
+import { createFilter, type Filter } from './filter.ts'
+import { createHold, type Hold } from './hold.ts'
+import { inTurn } from './in-turn.ts'
+import { formatTable } from './table.ts'
+
+export type Session = ReturnType<typeof createSession>
+export type Selection = Filter & { limit: number }
+
+/** How every command reads the dead-letter queue, works on it, and tells of it. */
+export function createSession({
+  queue,
+  signal,
+  print,
+  say,
+  complain,
+  now = Date.now,
+}: {
+  queue: DeadLetterQueue
+  /** Aborted to end after the message at hand. */
+  signal: AbortSignal
+  /** To standard output. */
+  print: (line: string) => void
+  /** To standard error. */
+  say: (line: string) => void
+  /** As `say`, of what could not be done. */
+  complain: (line: string) => void
+  now?: () => number
+}) {
+  /** Everything that is held meanwhile is given back, whatever happens. */
+  async function withHold<T>(use: (hold: Hold) => Promise<T>): Promise<T> {
+    const hold = createHold({ queue })
+    try {
+      return await use(hold)
+    } finally {
+      const fault = await hold.giveBack()
+      if (fault) complain(fault)
+    }
+  }
+
+  async function select(hold: Hold, { limit, ...filter }: Selection): Promise<DeadLetter[]> {
+    const { id: ids } = filter
+    const enough = ids ? Math.min(limit, new Set(ids).size) : limit
+    const { letters, stop } = await collect({ hold, limit: enough, matches: createFilter(filter, now()), signal })
+    if (stop === 'limit' && !ids) say(`stopped at the limit of ${limit}: there may be more`)
+    if (stop === 'full') say('stopped reading: one run cannot hold more messages; there may be others')
+    return letters
+  }
+
+  return {
+    queue,
+    signal,
+    print,
+    say,
+    complain,
+    now,
+    withHold,
+    select,
+
+    /** The messages, given back before anything is printed: whoever reads may be slow, or gone. */
+    look: (selection: Selection) => withHold((hold) => select(hold, selection)),
+
+    async withAudit(file: string, use: (audit: Audit) => Promise<void>): Promise<void> {
+      const audit = await openAudit(file)
+      try {
+        await use(audit)
+      } finally {
+        await audit.close()
+      }
+    },
+
+    tellDryRun(letters: DeadLetter[], what: string): void {
+      if (letters.length) print(formatTable(letters, now()))
+      say(`dry run: ${count(letters.length)} would be ${what}; --yes does it`)
+    },
+
+    /** Throws the reason of an interruption when that has left anything undone. */
+    async workThrough<T>(
+      items: readonly T[],
+      step: (item: T) => Promise<void>,
+      {
+        rate = Number.POSITIVE_INFINITY,
+        what,
+        nameOf,
+        onRest,
+      }: { rate?: number; what: string; nameOf: (item: T) => string; onRest?: (first: T) => void },
+    ): Promise<void> {
+      const onError = (item: T, error: Error) => complain(printable(`${nameOf(item)}: ${error.message}`))
+      const { done, failed, rest } = await inTurn(items, step, { rate, signal, onError })
+      const parts = [`${done} ${what}`, failed && `${failed} failed`, rest && `${rest} not begun`]
+      say(parts.filter(Boolean).join(', '))
+      if (!rest) return
+      onRest?.(items.at(-rest)!)
+      signal.throwIfAborted()
+      complain('one failure after the other: ended')
+    },
+  }
+}
+
+export function count(messages: number): string {
+  return messages === 1 ? '1 message' : `${messages} messages`
+}
