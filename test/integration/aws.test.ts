@@ -61,7 +61,7 @@ test('an object of the most bytes is read, and of one more refused', async () =>
   const objects = createObjectStore({ s3: clients.s3, bucket })
   const key = 'uploads/large.jpg'
   await objects.put({ key, body: Buffer.alloc(1000), contentType: 'image/jpeg', signal })
-  assert.equal((await objects.get({ key }, bounds)).length, 1000)
+  assert.equal((await objects.get({ key }, bounds)).bytes.length, 1000)
   await fails(objects.get({ key }, { ...bounds, maxBytes: 999 }), PermanentFailure, 'IMAGE_TOO_LARGE')
 })
 

@@ -30,6 +30,7 @@ before(async () => {
     DATABASE_URL: 'mysql://user:hunter2@127.0.0.1:1/promenade',
     DATABASE_TLS: 'off',
     MODEL_DIR: modelDir,
+    METRICS_PORT: '0',
   }
 })
 

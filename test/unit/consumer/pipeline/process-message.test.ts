@@ -125,10 +125,24 @@ test('a test event is acknowledged', async () => {
   assert.equal(await handle({ MessageId: 'm', Body: '{"Service":"Amazon S3","Event":"s3:TestEvent"}' }), true)
 })
 
+test('a message is heard of when it is received, with its age and its traces, and when it is refused', async () => {
+  const { handle, received, refusedFor, traceHeaders } = build(['settled'])
+  const sent = { SentTimestamp: '1767323045000', AWSTraceHeader: 'Root=1' }
+  const own = { traceparent: { DataType: 'String', StringValue: '00-1' } }
+  await handle({ ...announcing('uploads/a.jpg'), Attributes: sent, MessageAttributes: own })
+  await handle({ MessageId: 'm', Body: 'hello' })
+  assert.deepEqual(received, [1_767_323_045_000, undefined])
+  assert.deepEqual(refusedFor, ['MESSAGE_UNREADABLE'])
+  assert.deepEqual(traceHeaders, ['00-1', 'Root=1'])
+})
+
 function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () => void; deadLetterError?: Error } = {}) {
   const processed: string[] = []
   const waits: number[] = []
   const deadLetters: DeadLetterReason[] = []
+  const received: (number | undefined)[] = []
+  const refusedFor: string[] = []
+  const traceHeaders: string[] = []
   const { processMessage } = createMessageProcessor({
     queue: {
       changeVisibility: async (_message, seconds) => {
@@ -141,14 +155,19 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
       },
     },
     pipeline: {
-      processImage: async ({ upload }) => {
+      processImage: async ({ upload, delivery }) => {
         processed.push(upload.key)
+        traceHeaders.push(...delivery.traceHeaders)
         options.onProcess?.()
         return outcomes[processed.length - 1]!
       },
     },
     bucket: 'pictures',
     leaseSeconds: 60,
+    observer: {
+      messageReceived: ({ sentAt }) => received.push(sentAt),
+      messageRefused: (code) => refusedFor.push(code),
+    },
     logger: pino({ enabled: false }),
     random: () => 1,
   })
@@ -156,6 +175,9 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
     processed,
     waits,
     deadLetters,
+    received,
+    refusedFor,
+    traceHeaders,
     handle: (message: Message, signal = new AbortController().signal) => processMessage(message, signal),
   }
 }
