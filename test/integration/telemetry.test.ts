@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import { createSqsClient } from '#shared/aws/clients.ts'
@@ -18,6 +21,7 @@ import { buildTinyModels } from '../tiny-models.ts'
 
 // One consumer as it is deployed, seen only through its port, its log and what it sends. The tests follow one another.
 
+const entry = fileURLToPath(new URL('../../services/consumer/main.ts', import.meta.url))
 const patienceMs = 60_000
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
 const spanId = '00f067aa0ba902b7'
@@ -158,6 +162,28 @@ test('at the end the port is closed and the traces are sent', async () => {
   const failed = of('uploads/empty.jpg').find(({ name }) => name === 'process picture')!
   assert.deepEqual([failed.status.message, failed.attributes['error.type']], ['IMAGE_EMPTY', 'IMAGE_EMPTY'])
   assert.equal(failed.attributes['promenade.job_id'], ids.get('uploads/empty.jpg'))
+})
+
+test('a collector that never answers does not keep the consumer from ending in time', async () => {
+  const hanging = await startOtlpCollector({ hangs: true })
+  const settings = {
+    METRICS_PORT: '0',
+    HOST: '127.0.0.1',
+    GRACE_SECONDS: '2',
+    MUSIC_SECONDS: '0.1',
+    MODEL_DIR: modelDir,
+  }
+  const child = spawn(process.execPath, [entry], {
+    env: { ...stack.env, ...settings, OTEL_EXPORTER_OTLP_ENDPOINT: hanging.url },
+    stdio: 'ignore',
+  })
+  const ended = once(child, 'exit')
+  await upload('uploads/last.jpg', await picture(6))
+  await reaches('uploads/last.jpg', 'succeeded')
+  child.kill('SIGTERM')
+  assert.deepEqual(await ended, [0, null])
+  assert.ok(hanging.spans().length > 0)
+  await hanging.close()
 })
 
 async function get(path: string): Promise<{ status: number; body: string }> {
