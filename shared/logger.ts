@@ -44,7 +44,10 @@ export function redact(line: string): string {
     .replace(/:\/\/[^\s/":@]{0,200}:[^\s/"]{0,300}@/g, '://***@')
     .replace(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"\\]+/gi, '$1***')
     .replace(/(\bBearer )[\w.~+/=-]+/gi, '$1***')
-    .replace(/("(?:authorization|password|secret\w*|api_?keys?|token)":)"(?:[^"\\]|\\.)*"/gi, '$1"***"')
+    .replace(
+      /("[\w-]{0,40}(?:authorization|password|secret\w{0,40}|api[_-]?keys?|token)":)"(?:[^"\\]|\\.)*"/gi,
+      '$1"***"',
+    )
 }
 
 interface ErrorDescription {

@@ -6,6 +6,7 @@ import type { Jobs } from '#shared/db/jobs.ts'
 import type { Logger } from '#shared/logger.ts'
 import { createOutages } from './outages.ts'
 import type { Inference } from './pipeline/music-maker.ts'
+import { combineObservers, type Observer } from './pipeline/observer.ts'
 import { createPipeline } from './pipeline/process-image.ts'
 import { createMessageProcessor } from './pipeline/process-message.ts'
 import { checkPromptWords, type PromptWords } from './pipeline/prompt-words.ts'
@@ -26,6 +27,11 @@ export const consumerSettings = [
   'GRACE_SECONDS',
 ] as const
 
+/** Asked for while someone waits to see the numbers. */
+const countTimeoutMs = 2_000
+/** Nothing that a picture fails with: none is received then. */
+const queueUnavailable = 'QUEUE_UNAVAILABLE' as const
+
 /**
  * The consumer without its process: it neither reads the environment nor handles signals. Database, inference and
  * logger stay the caller's to close. Throws when the classifier has labels for which there are no words.
@@ -36,6 +42,7 @@ export function createConsumer({
   jobs,
   inference,
   words,
+  observers = [],
   logger,
   now = () => performance.timeOrigin + performance.now(),
   random = Math.random,
@@ -45,6 +52,7 @@ export function createConsumer({
   jobs: Jobs
   inference: Inference
   words: PromptWords
+  observers?: Partial<Observer>[]
   logger: Logger
   /** Milliseconds since 1970; never goes back. */
   now?: () => number
@@ -60,7 +68,10 @@ export function createConsumer({
     sqs: createSqsClient(location),
     receive: createSqsReceiveClient(location),
   }
-  const queue = createQueue({ sqs: clients.sqs, queueUrl: config.QUEUE_URL, dlqUrl: config.DLQ_URL })
+  const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl } = config
+  const queue = createQueue({ sqs: clients.sqs, queueUrl, dlqUrl })
+  const count = async (url: string) =>
+    createQueue({ sqs: clients.sqs, queueUrl: url, dlqUrl, timeoutMs: countTimeoutMs }).depth()
   const objects = createObjectStore({ s3: clients.s3, bucket: config.BUCKET })
   const outages = createOutages({
     probes: {
@@ -71,6 +82,10 @@ export function createConsumer({
     random,
     logger,
   })
+  const disproveOutages: Partial<Observer> = {
+    tryEnded: ({ outcome }) => outcome === 'succeeded' && outages.disprove(),
+  }
+  const observer = combineObservers([disproveOutages, ...observers], logger)
   const leaseSeconds = config.LEASE_SECONDS
   const pipeline = createPipeline({
     jobs,
@@ -83,6 +98,7 @@ export function createConsumer({
     leaseSeconds,
     maxAttempts: config.MAX_ATTEMPTS,
     onOutage: outages.begin,
+    observer,
     maxImageBytes: config.MAX_IMAGE_BYTES,
     maxImagePixels: config.MAX_IMAGE_PIXELS,
     musicSeconds: config.MUSIC_SECONDS,
@@ -92,12 +108,13 @@ export function createConsumer({
     pipeline,
     bucket: config.BUCKET,
     leaseSeconds,
+    observer,
     logger,
     random,
   })
   const worker = createWorker({
     sqs: clients.receive,
-    queueUrl: config.QUEUE_URL,
+    queueUrl,
     queue,
     processMessage,
     outages,
@@ -121,6 +138,17 @@ export function createConsumer({
       logger.info('consumer stopped')
     },
 
-    health: () => ({ running: worker.isRunning(), inWork: worker.inWork() }),
+    /** `running`: it receives messages, or would but for the outages. */
+    health() {
+      const queueAwaySince = worker.queueAwaySince()
+      const queueAway = queueAwaySince ? [{ code: queueUnavailable, since: queueAwaySince }] : []
+      return { running: worker.isRunning(), inWork: worker.inWork(), outages: [...outages.current(), ...queueAway] }
+    },
+
+    /** How many messages are where, as SQS counts. Throws when it does not answer soon. */
+    async queueDepths() {
+      const [uploads, deadLetters] = await Promise.all([count(queueUrl), count(dlqUrl)])
+      return { uploads, deadLetters }
+    },
   }
 }

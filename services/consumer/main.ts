@@ -10,11 +10,16 @@ import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createLogger } from '#shared/logger.ts'
 import { consumerSettings, createConsumer } from './app.ts'
-import { startInference } from './onnx/inference.ts'
+import { type Inference, startInference } from './onnx/inference.ts'
 import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/prompt-words.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { type Monitored, startMonitor } from './telemetry/monitor.ts'
 
 /** One Ctrl-C may come twice, from the terminal and from the command that started this one. */
 const repeatedSignalMs = 500
+
+/** For sending traces when the grace period is over; the process ends half a second after it. */
+const minFlushMs = 300
 
 const settingNames = [
   ...consumerSettings,
@@ -26,6 +31,9 @@ const settingNames = [
   'BATCH_WAIT_MS',
   'MAX_GENERATION_SECONDS',
   'PROMPT_FILE',
+  'HOST',
+  'METRICS_PORT',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
   'LOG_LEVEL',
 ] as const
 
@@ -52,9 +60,31 @@ async function run(): Promise<void> {
   // Every picture is another; libvips would remember the last ones for nothing.
   sharp.cache(false)
 
+  const version = await readVersion()
+  const metrics = createMetrics()
+  const traces = config.OTEL_EXPORTER_OTLP_ENDPOINT
+    ? (await import('./telemetry/traces.ts')).createTraces({ version, logger })
+    : undefined
+  let inference: Inference | undefined
+  let consumer: (Monitored & ReturnType<typeof createConsumer>) | undefined
+  let stoppedAt = Number.NEGATIVE_INFINITY
+  const monitor = await startMonitor({
+    host: config.HOST,
+    port: config.METRICS_PORT,
+    metrics,
+    consumer: () => consumer,
+    modelsLoaded: async () =>
+      Boolean(
+        await inference?.ping().then(
+          () => true,
+          () => false,
+        ),
+      ),
+    logger,
+  })
   const database = openDatabase(address)
   try {
-    const inference = await startInference({
+    inference = await startInference({
       modelDir: config.MODEL_DIR,
       musicModel: config.MUSIC_MODEL,
       classifierModel: config.CLASSIFIER_MODEL,
@@ -63,13 +93,17 @@ async function run(): Promise<void> {
       batchWaitMs: config.BATCH_WAIT_MS,
       maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
       logger,
+      observer: metrics.inference,
       env: withoutSettings(process.env),
       signal: stopping,
     })
     try {
-      const consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, logger })
+      metrics.describe({ version, ...modelsOf(inference) })
+      const observers = [metrics.observer, ...(traces ? [traces.observer] : [])]
+      consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, observers, logger })
       consumer.start()
       if (!stopping.aborted) await once(stopping, 'abort')
+      stoppedAt = performance.now()
       logger.info('stopping')
       await consumer.stop()
     } finally {
@@ -80,12 +114,31 @@ async function run(): Promise<void> {
     if (error !== stopping.reason) throw error
   } finally {
     await database.close()
+    await monitor.close()
   }
+  const flushMs = Math.max(minFlushMs, stoppedAt + config.GRACE_SECONDS * 1000 - performance.now())
+  // A collector that does not answer must not keep the process.
+  if (traces && !(await traces.close(flushMs))) process.exit()
+}
+
+function modelsOf({ musicManifest, classifierManifest, executionProviders }: Inference) {
+  return {
+    music_model: musicManifest.name,
+    music_model_revision: musicManifest.source.revision,
+    classifier_model: classifierManifest.name,
+    classifier_model_revision: classifierManifest.source.revision,
+    execution_providers: executionProviders().join(','),
+  }
+}
+
+async function readVersion(): Promise<string> {
+  return JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version
 }
 
 /** What the inference process inherits: no setting of ours and no credentials. */
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !(name in settings) && !name.startsWith('AWS_')))
+  const isOurs = (name: string) => name in settings || name.startsWith('AWS_') || name.startsWith('OTEL_')
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isOurs(name)))
 }
 
 /** Aborted by the first signal. A second one, or the end of the grace period, ends the process at once. */

@@ -28,39 +28,51 @@ export function createOutages({
   random: () => number
   logger: Logger
 }) {
-  const away = new Set<ErrorCode>()
+  /** Since when. */
+  const away = new Map<ErrorCode, Date>()
+  /** Those of them that are still waited for. */
+  const awaited = new Set<ErrorCode>()
   let probing: Promise<void> | undefined
 
   async function probeUntilBack(signal: AbortSignal): Promise<void> {
-    for (let tries = 1; away.size > 0 && tries <= maxProbes; tries++) {
+    for (let tries = 1; awaited.size > 0 && tries <= maxProbes; tries++) {
       await timers.setTimeout(backoffSeconds(tries, probeBackoff, random) * 1000, undefined, { signal })
-      for (const code of away) {
+      for (const code of awaited) {
         try {
           await probes[code]?.(signal)
+          awaited.delete(code)
           away.delete(code)
         } catch (error) {
           logger.warn({ err: error, code, tries }, 'still away')
         }
       }
     }
-    logger.info({ still_away: [...away] }, 'receiving again')
-    away.clear()
+    logger.info({ still_away: [...awaited] }, 'receiving again')
+    awaited.clear()
   }
 
   return {
     begin(code: ErrorCode): void {
-      if (away.has(code)) return
-      away.add(code)
+      if (awaited.has(code)) return
+      awaited.add(code)
+      if (!away.has(code)) away.set(code, new Date())
       logger.warn({ code }, 'an outage: nothing is received until it is over')
     },
 
     /** Resolves at once when there is no outage. All callers give the same signal, and wait for the same probe. */
     async over(signal: AbortSignal): Promise<void> {
-      if (away.size === 0) return
+      if (awaited.size === 0) return
       probing ??= probeUntilBack(signal).finally(() => {
         probing = undefined
       })
       await probing
     },
+
+    /** A picture has succeeded: what is no longer waited for was there, whatever its probe said. */
+    disprove(): void {
+      for (const code of away.keys()) if (!awaited.has(code)) away.delete(code)
+    },
+
+    current: () => Array.from(away, ([code, since]) => ({ code, since })),
   }
 }

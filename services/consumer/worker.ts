@@ -53,6 +53,8 @@ export function createWorker({
   /** Aborted when messages in work must be given back. */
   const aborting = new AbortController()
   let inWork = 0
+  /** Since when no receive of any poller has succeeded. */
+  let queueAwaySince: Date | undefined
   const pollers = Array.from({ length: pollerCount }, createPoller)
 
   function createPoller() {
@@ -71,7 +73,7 @@ export function createWorker({
       waitTimeSeconds,
       visibilityTimeout: leaseSeconds,
       messageAttributeNames: ['All'],
-      messageSystemAttributeNames: ['ApproximateReceiveCount'],
+      messageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp', 'AWSTraceHeader'],
       // Ours, since receives are tried once only and an acknowledgement is worth more than that.
       shouldDeleteMessages: false,
       preReceiveMessageCallback: async () => {
@@ -86,6 +88,7 @@ export function createWorker({
       },
       postReceiveMessageCallback: async () => {
         receiveFailures = 0
+        queueAwaySince = undefined
       },
       handleMessage: async (message) => {
         await handle(message)
@@ -94,13 +97,15 @@ export function createWorker({
     })
     consumer.on('empty', endRound)
     consumer.on('response_processed', endRound)
-    consumer.on('processing_error', (error) =>
-      logger.error({ err: error }, 'a message could not be acknowledged or given back'),
+    consumer.on('processing_error', (error, { MessageId }) =>
+      logger.error({ err: error, message_id: MessageId }, 'a message could not be acknowledged or given back'),
     )
     consumer.on('error', (error) => {
       endRound()
       receiveFailures++
-      if (!stopping.signal.aborted) logger.error({ err: error }, 'the queue could not be received from')
+      if (stopping.signal.aborted) return
+      queueAwaySince ??= new Date()
+      logger.error({ err: error }, 'the queue could not be received from')
     })
 
     return { consumer, whenIdle: async () => round?.promise }
@@ -125,6 +130,7 @@ export function createWorker({
     },
 
     inWork: () => inWork,
+    queueAwaySince: () => queueAwaySince,
     isRunning: () => pollers.some(({ consumer }) => consumer.status.isRunning),
 
     /**

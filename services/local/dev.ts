@@ -47,8 +47,9 @@ async function dev({ state: stateDir, port }: { state: string; port: number }): 
   }
 }
 
-function printAddresses({ apiUrl, env, models }: Pipeline, stateDir: string): void {
+function printAddresses({ apiUrl, monitorUrl, env, models }: Pipeline, stateDir: string): void {
   console.log(`API      ${apiUrl}/v1/results/<key>
+Metrics  ${monitorUrl}/metrics
 S3, SQS  ${env.AWS_ENDPOINT_URL}
 Models   ${Object.values(models).join(', ')}
 State    ${stateDir}

@@ -61,7 +61,7 @@ export async function startPipeline({ env, modelDir, stateDir, port = 0, say }: 
     const failed = firstFailure([...parts, ...(stack.server ? [{ ...stack.server, name: 'the database server' }] : [])])
     // Whoever waits for it is told.
     failed.catch(() => {})
-    return { ...stack, models, apiUrl: services[1].ready[1]!, failed, close }
+    return { ...stack, models, apiUrl: services[1].ready[1]!, monitorUrl: services[0].ready[1]!, failed, close }
   } catch (error) {
     await close()
     throw error

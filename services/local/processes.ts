@@ -25,8 +25,10 @@ export interface Service extends Child {
   ready: RegExpMatchArray
 }
 
-export function startConsumer(options: ProcessOptions): Promise<Service> {
-  return startService('consumer', /"msg":"consumer started"/, options)
+/** `ready[1]` is where it serves metrics and health: a free port, unless METRICS_PORT is set. */
+export function startConsumer({ env, ...options }: ProcessOptions): Promise<Service> {
+  const ready = /"msg":"serving metrics and health on (http:[^"]+)".*"msg":"consumer started"/s
+  return startService('consumer', ready, { ...options, env: { METRICS_PORT: '0', ...env } })
 }
 
 /** `ready[1]` is its address. */

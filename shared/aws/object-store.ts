@@ -45,22 +45,27 @@ export function createObjectStore({
 
   return {
     /**
-     * The bytes of exactly the version named. Throws PermanentFailure IMAGE_NOT_FOUND when the bucket has no bytes under
+     * The bytes and the user's metadata of exactly the version named. Throws PermanentFailure IMAGE_NOT_FOUND when the bucket has no bytes under
      * that name, be it gone, overwritten, archived or no possible name; IMAGE_TOO_LARGE past `maxBytes`, of which no more
      * than that are ever held.
      */
     async get(
       { key, versionId, etag }: ObjectVersion,
       { maxBytes, signal }: { maxBytes: number; signal: AbortSignal },
-    ): Promise<Buffer> {
+    ): Promise<{ bytes: Buffer; metadata: Record<string, string> }> {
       return call(signal, 'reading the picture', async (bounded) => {
         const version = versionId ? { VersionId: versionId } : etag ? { IfMatch: `"${etag}"` } : {}
-        const { Body: body, ContentLength: length } = await s3
+        const {
+          Body: body,
+          ContentLength: length,
+          Metadata: metadata = {},
+        } = await s3
           .send(new GetObjectCommand({ Bucket: bucket, Key: key, ...version }), { abortSignal: bounded })
           .catch((error: unknown) => {
             throw notFound(error) ?? error
           })
-        return readBounded(addAbortSignal(bounded, body as Readable), length, maxBytes)
+        const bytes = await readBounded(addAbortSignal(bounded, body as Readable), length, maxBytes)
+        return { bytes, metadata }
       })
     },
 

@@ -60,6 +60,14 @@ export const settings = {
   GRACE_SECONDS: Type.Number({ default: 5, minimum: 0, maximum: 3600, description: 'From SIGTERM to exit' }),
   HOST: Type.String({ default: '0.0.0.0', description: 'Address to listen on' }),
   PORT: Type.Integer({ ...port, default: 8080, description: 'Port to listen on; 0 takes a free one' }),
+  METRICS_PORT: Type.Integer({
+    ...port,
+    default: 9464,
+    description: "Port of the consumer's metrics and health; 0 takes a free one",
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({ pattern: '^https?://', description: 'Traces are sent to this OTLP/HTTP collector' }),
+  ),
   AUTH: Type.Optional(Type.Literal('none', { description: 'In so many words: the API is open to everyone' })),
   API_KEYS: Type.Optional(Type.String({ description: 'Bearer keys, separated by commas' })),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),

@@ -98,6 +98,11 @@ test('packages stay where they belong', () => {
     'mysql2 and drizzle are imported by shared/db, and mysql2 by services/local',
     (each) => ['mysql2', 'drizzle-orm', 'drizzle-kit'].some((name) => isPackage(each, name)) && !database(each.from),
   )
+  const telemetry = inside(['services/consumer/telemetry'])
+  noImports(
+    'prom-client and OpenTelemetry are imported by services/consumer/telemetry only',
+    (each) => ['prom-client', '@opentelemetry'].some((name) => isPackage(each, name)) && !telemetry(each.from),
+  )
   const pure = ['typebox', 'node:crypto']
   noImports(
     `shared/contract and shared/model import only ${pure.join(', ')}`,

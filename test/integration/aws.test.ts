@@ -41,7 +41,7 @@ for (const key of ['uploads/a b+c%2F/100%.jpg', 'uploads/그림 🎨.jpg', `uplo
     const found = await objects.head(key, signal)
     assert.equal(found?.size, body.length)
     assert.match(found.etag, /^[0-9a-f]{32}$/)
-    assert.deepEqual(await objects.get({ key, etag: found.etag }, bounds), body)
+    assert.deepEqual(await objects.get({ key, etag: found.etag }, bounds), { bytes: body, metadata: { seed: '1' } })
   })
 }
 
@@ -61,7 +61,7 @@ test('an object of the most bytes is read, and of one more refused', async () =>
   const objects = createObjectStore({ s3: clients.s3, bucket })
   const key = 'uploads/large.jpg'
   await objects.put({ key, body: Buffer.alloc(1000), contentType: 'image/jpeg', signal })
-  assert.equal((await objects.get({ key }, bounds)).length, 1000)
+  assert.equal((await objects.get({ key }, bounds)).bytes.length, 1000)
   await fails(objects.get({ key }, { ...bounds, maxBytes: 999 }), PermanentFailure, 'IMAGE_TOO_LARGE')
 })
 

@@ -30,6 +30,7 @@ before(async () => {
     DATABASE_URL: 'mysql://user:hunter2@127.0.0.1:1/promenade',
     DATABASE_TLS: 'off',
     MODEL_DIR: modelDir,
+    METRICS_PORT: '0',
   }
 })
 
@@ -69,6 +70,11 @@ test('a user’s mistake is told in words, without a stack', async () => {
     { env: {}, status: 2, says: [/AWS_REGION is missing/, /DATABASE_URL is missing/, /MODEL_DIR is missing/] },
     { env: { ...env, DATABASE_TLS: 'no' }, status: 2, says: [/DATABASE_TLS must be one of required, off/] },
     { env: { ...env, PROMPT_FILE: '/nowhere' }, status: 2, says: [/PROMPT_FILE must name a file of JSON/] },
+    {
+      env: { ...env, HOST: '127.0.0.1', METRICS_PORT: new URL(emulator.address).port },
+      status: 1,
+      says: [/EADDRINUSE/],
+    },
     { env: { ...env, MUSIC_MODEL: 'nothing' }, status: 1, says: [/model nothing is not in .*npm run models/] },
     { env, args: ['--nothing'], status: 2, says: [/unknown option '--nothing'/] },
     { env, args: ['--help'], status: 0, says: [/Usage: npm run consumer/, /QUEUE_URL/] },

@@ -156,7 +156,7 @@ test('a stop gives back what is in work, uncounted, and the next consumer takes 
   const stopped = startConsumer({ inference, settings: { GRACE_SECONDS: '1' } })
   await upload(key, await drawPicture(1).jpeg().toBuffer())
   await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'processing')
-  assert.deepEqual(stopped.health(), { running: true, inWork: 1 })
+  assert.deepEqual(stopped.health(), { running: true, inWork: 1, outages: [] })
   await stopped.stop()
   const { job } = (await jobs.find({ bucket: stack.env.BUCKET!, key }))!
   assert.deepEqual([job.state, job.attempt], ['queued', 0])

@@ -11,6 +11,15 @@ export interface InferenceOptions extends BatchOptions {
   executionProviders: readonly string[]
 }
 
+/** One run of the music model over all clips of a batch. */
+export interface Generation {
+  clips: number
+  /** Of music, in all clips together. */
+  musicSeconds: number
+  /** That it took. */
+  seconds: number
+}
+
 /** From the consumer to the inference process. */
 export type Request =
   | { type: 'classify'; id: number; views: Float32Array[] }
@@ -24,5 +33,6 @@ export type Response =
   /** The answer will be less than was asked for. */
   | { type: 'warning'; id: number; message: string }
   | { type: 'answer'; id: number; value: Classification | Pcm }
+  | { type: 'generated'; generation: Generation }
   | { type: 'failure'; id: number; message: string }
   | { type: 'fatal'; message: string }

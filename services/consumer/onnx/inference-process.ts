@@ -57,7 +57,14 @@ function serve(
   batching: BatchOptions,
 ): void {
   const cancels = new Map<number, AbortController>()
-  const batcher = createBatcher({ compose: composer.compose, ...batching })
+  const compose: typeof composer.compose = async (commissions, options) => {
+    const startedAt = performance.now()
+    await composer.compose(commissions, options)
+    const seconds = (performance.now() - startedAt) / 1000
+    const musicSeconds = commissions.reduce((sum, { clip }) => sum + clip.seconds, 0)
+    send({ type: 'generated', generation: { clips: commissions.length, musicSeconds, seconds } })
+  }
+  const batcher = createBatcher({ compose, ...batching })
 
   function answer(id: number, value: (Response & { type: 'answer' })['value']): void {
     if (cancels.delete(id)) send({ type: 'answer', id, value })

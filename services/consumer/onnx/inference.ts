@@ -4,7 +4,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
 import type { Classification } from '../classifier/classifier.ts'
 import type { Clip, Pcm } from '../musicgen/composer.ts'
-import type { InferenceOptions, Request, Response } from './channel.ts'
+import type { Generation, InferenceOptions, Request, Response } from './channel.ts'
 import { readModel } from './model-folder.ts'
 
 interface Logger {
@@ -22,6 +22,12 @@ interface Pending {
   onWarning(message: string): void
 }
 
+interface InferenceObserver {
+  generated(generation: Generation): void
+  /** A process has been lost, and another is being started. */
+  restarted(): void
+}
+
 export type Inference = Awaited<ReturnType<typeof startInference>>
 
 /** How long loading the models may take. */
@@ -36,9 +42,14 @@ const entry = fileURLToPath(new URL('./inference-process.ts', import.meta.url))
  * when they cannot be, or with `signal.reason` when aborted before.
  */
 export async function startInference(
-  options: InferenceOptions & { logger: Logger; env: NodeJS.ProcessEnv; signal: AbortSignal },
+  options: InferenceOptions & {
+    logger: Logger
+    observer?: InferenceObserver
+    env: NodeJS.ProcessEnv
+    signal: AbortSignal
+  },
 ) {
-  const { logger, env, signal: stop, ...inferenceOptions } = options
+  const { logger, observer, env, signal: stop, ...inferenceOptions } = options
   const { modelDir, musicModel, classifierModel } = inferenceOptions
   const musicManifest = await readModel(modelDir, musicModel, MusicManifest)
   const classifierManifest = await readModel(modelDir, classifierModel, ClassifierManifest)
@@ -49,6 +60,7 @@ export async function startInference(
   let loaded = false
   let isReady = false
   let closed = false
+  let executionProviders: readonly string[] = []
   let lastId = 0
   let failedStarts = 0
   let restart: NodeJS.Timeout | undefined
@@ -83,10 +95,13 @@ export async function startInference(
           clearTimeout(timer)
           failedStarts = 0
           isReady = true
-          logger.info({ pid: started.pid, executionProviders: response.executionProviders }, 'inference process ready')
+          executionProviders = response.executionProviders
+          logger.info({ pid: started.pid, executionProviders }, 'inference process ready')
           resolve()
         } else if (response.type === 'fatal') {
           fatal = response.message
+        } else if (response.type === 'generated') {
+          observer?.generated(response.generation)
         } else {
           settle(response)
         }
@@ -114,6 +129,7 @@ export async function startInference(
     ready.catch(() => {})
     const delaySeconds = Math.min(2 ** failedStarts++, maxRestartDelaySeconds)
     logger.error({ reason, delaySeconds }, 'inference process lost, starting another')
+    observer?.restarted()
     restart = setTimeout(start, delaySeconds * 1000)
   }
 
@@ -179,6 +195,8 @@ export async function startInference(
   return {
     musicManifest,
     classifierManifest,
+    /** In use, of those that were asked for. */
+    executionProviders: () => executionProviders,
     /** Rejects while a process is being started. */
     async ping(): Promise<void> {
       if (!isReady) throw new RetryableFailure('MODEL_UNAVAILABLE', 'the models are being loaded')
@@ -191,12 +209,14 @@ export async function startInference(
         onWarning() {},
       }) as Promise<Classification>,
     /** One track of samples per channel. `onProgress` hears how much of the clip is sampled, 0 to 1. */
-    compose: (clip: Clip, { signal, onProgress }: { signal: AbortSignal; onProgress: (fraction: number) => void }) =>
-      ask((id) => ({ type: 'compose', id, clip }), {
+    compose: (
+      clip: Clip,
+      {
         signal,
         onProgress,
-        onWarning: (message) => logger.warn({ seed: clip.seed }, message),
-      }) as Promise<Pcm>,
+        onWarning = (message) => logger.warn({ seed: clip.seed }, message),
+      }: { signal: AbortSignal; onProgress: (fraction: number) => void; onWarning?: (message: string) => void },
+    ) => ask((id) => ({ type: 'compose', id, clip }), { signal, onProgress, onWarning }) as Promise<Pcm>,
     close,
   }
 }

@@ -18,7 +18,7 @@ import { composePrompt } from './prompt.ts'
 import type { PromptWords } from './prompt-words.ts'
 import { retryWrite } from './retry.ts'
 import { seedOf } from './seed.ts'
-import { startStopwatch } from './stopwatch.ts'
+import type { Stopwatch } from './stopwatch.ts'
 
 export interface Inference {
   classifierManifest: Pick<ClassifierManifest, 'name' | 'source' | 'classifier'>
@@ -30,7 +30,7 @@ export interface Inference {
   /** One array of samples per channel. */
   compose(
     clip: { prompt: string; seed: number; seconds: number },
-    options: { signal: AbortSignal; onProgress: (fraction: number) => void },
+    options: { signal: AbortSignal; onProgress: (fraction: number) => void; onWarning: (message: string) => void },
   ): Promise<Float32Array[]>
 }
 
@@ -38,8 +38,6 @@ export interface MusicMakerOptions {
   objects: Pick<ObjectStore, 'get' | 'put'>
   inference: Inference
   words: PromptWords
-  /** Milliseconds. */
-  now: () => number
   /** 0 to 1. */
   random: () => number
   region: string
@@ -55,45 +53,54 @@ interface Order {
   take: number
   lease: KeptLease
   progress: ProgressReporter
+  stopwatch: Stopwatch
   logger: Logger
+  /** Hears of the trace that whoever uploaded the picture says it belongs to. */
+  onTraceHeader: (header: string) => void
 }
 
 /** From a picture in the bucket to its music in the bucket. */
-export function createMusicMaker({ objects, inference, words, now, random, region, ...options }: MusicMakerOptions) {
+export function createMusicMaker({ objects, inference, words, random, region, ...options }: MusicMakerOptions) {
   const { maxImageBytes, maxImagePixels, musicSeconds } = options
   // A large picture takes a gigabyte and every thread of libuv's pool while it is decoded, on which DNS waits too.
   const decodeAlone = pLimit(1)
 
   /**
-   * Fetches, classifies, composes and stores; what is left to do is the record. Doing it twice stores the same bytes under
-   * the same name. Throws `lease.signal.reason` when that is aborted.
+   * Fetches, classifies, composes and stores; what is left to do is the record, whose stage has begun then. Doing it twice
+   * stores the same bytes under the same name. Throws `lease.signal.reason` when that is aborted.
    */
-  async function makeMusic({ id, upload, take, lease, progress, logger }: Order): Promise<Analysis> {
+  async function makeMusic(order: Order): Promise<Analysis> {
+    const { id, upload, take, lease, progress, stopwatch, logger } = order
     const { signal } = lease
     const { classifierManifest, musicManifest } = inference
     const { sampleRate } = musicManifest.music
-    const stopwatch = startStopwatch({ eventTime: upload.eventTime, now })
 
+    stopwatch.begin('fetch')
     progress.report('fetching')
-    const bytes = await objects.get(upload, { maxBytes: maxImageBytes, signal })
-    const fetchMs = stopwatch.lap()
+    const { bytes, metadata } = await objects.get(upload, { maxBytes: maxImageBytes, signal })
+    if (metadata.traceparent) order.onTraceHeader(metadata.traceparent)
 
+    stopwatch.begin('classify')
     progress.report('classifying')
     const { traits, views } = await decodeAlone(() => look(bytes, signal))
     const classification = await inference.classify(views, { signal })
-    const classifyMs = stopwatch.lap()
 
+    stopwatch.begin('generate')
     progress.report('composing')
     const { genre, styles } = classification
     const prompt = composePrompt({ genre: genre.name, styles, traits }, words)
     const seed = seedOf(bytes, take)
     const channels = await inference.compose(
       { prompt, seed, seconds: musicSeconds },
-      { signal, onProgress: (fraction) => progress.report('composing', fraction) },
+      {
+        signal,
+        onProgress: (fraction) => progress.report('composing', fraction),
+        onWarning: (message) => logger.warn({ seed }, message),
+      },
     )
     const wav = encodeWav({ channels, sampleRate })
-    const generateMs = stopwatch.lap()
 
+    stopwatch.begin('store')
     progress.report('storing')
     const key = musicKey(upload.key, id)
     await retryWrite(
@@ -107,8 +114,8 @@ export function createMusicMaker({ objects, inference, words, now, random, regio
         onError: (error) => logger.warn({ err: error }, 'the music could not be stored, trying again'),
       },
     )
-    const storeMs = stopwatch.lap()
 
+    stopwatch.begin('record')
     return analysisOf({
       upload,
       take,
@@ -122,7 +129,14 @@ export function createMusicMaker({ objects, inference, words, now, random, regio
       musicBytes: wav.length,
       musicSha256: createHash('sha256').update(wav).digest('hex'),
       models: { classifier: classifierManifest, music: musicManifest },
-      timings: { queueMs: stopwatch.queueMs, fetchMs, classifyMs, generateMs, storeMs, totalMs: stopwatch.total() },
+      timings: {
+        queueMs: stopwatch.queueMs,
+        fetchMs: stopwatch.milliseconds('fetch'),
+        classifyMs: stopwatch.milliseconds('classify'),
+        generateMs: stopwatch.milliseconds('generate'),
+        storeMs: stopwatch.milliseconds('store'),
+        totalMs: stopwatch.total(),
+      },
     })
   }
 

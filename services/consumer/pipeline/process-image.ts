@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
+import { jobId } from '#shared/contract/key.ts'
 import type { ImageUploaded } from '#shared/contract/queue-message.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
@@ -8,15 +9,20 @@ import type { Logger } from '#shared/logger.ts'
 import { backoffSeconds, failureBackoff, outageBackoff } from './backoff.ts'
 import { type KeptLease, keepLease } from './lease.ts'
 import { createMusicMaker, type MusicMakerOptions } from './music-maker.ts'
+import type { EndedTry, Observer } from './observer.ts'
 import { createProgressReporter, type ProgressReporter } from './progress.ts'
 import { retryWrite } from './retry.ts'
+import { type Stopwatch, startStopwatch } from './stopwatch.ts'
 
 /** The message that brought the picture. */
 export interface Delivery {
+  messageId: string | undefined
   /** How often the message has been received, this time included. */
   receiveCount: number
   /** Of a dead letter sent again: the claim after which its job had failed. */
   failureId?: string | undefined
+  /** What of the message may say which trace it belongs to. */
+  traceHeaders: readonly string[]
   /** Hides the message from others for so long from now; false when it is no longer ours. */
   extend(seconds: number): Promise<boolean>
   deadLetter(reason: DeadLetterReason): Promise<void>
@@ -38,10 +44,17 @@ interface Work {
   signal: AbortSignal
 }
 
-/** Work that has been claimed. */
-interface ClaimedWork extends Work {
+/** One try, from before it is claimed. */
+interface Try extends Work {
   id: string
   token: string
+  stopwatch: Stopwatch
+  onTraceHeader: (header: string) => void
+  /** Called once, when all that the try had to write is written. */
+  ended: (outcome: EndedTry['outcome'], more?: Pick<EndedTry, 'attempt' | 'code'>) => void
+}
+
+interface ClaimedTry extends Try {
   attempt: number
   lease: KeptLease
   progress: ProgressReporter
@@ -66,6 +79,8 @@ export function createPipeline({
   leaseSeconds,
   maxAttempts,
   onOutage,
+  observer,
+  now,
   ...making
 }: {
   jobs: Pick<Jobs, 'receive' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release'>
@@ -73,16 +88,42 @@ export function createPipeline({
   maxAttempts: number
   /** Hears of every try that failed for a service that is away. */
   onOutage: (code: ErrorCode) => void
+  observer: Pick<Observer, 'tryEnded'>
+  /** Milliseconds since 1970. */
+  now: () => number
 } & MusicMakerOptions) {
-  const { now, random } = making
+  const { random } = making
   const { makeMusic } = createMusicMaker(making)
+
+  function begin(work: Work): Try {
+    const { upload, delivery } = work
+    const id = jobId(upload, take)
+    const stopwatch = startStopwatch({ eventTime: upload.eventTime, now })
+    const { uploadedAt, startedAt, stages } = stopwatch
+    const traceHeaders = [...delivery.traceHeaders]
+    const { messageId } = delivery
+    stopwatch.begin('claim')
+    return {
+      ...work,
+      id,
+      token: randomUUID(),
+      logger: work.logger.child({ job_id: id }),
+      stopwatch,
+      onTraceHeader: (header) => traceHeaders.unshift(header),
+      ended(outcome, more) {
+        stopwatch.end()
+        const times = { uploadedAt, startedAt, endedAt: now(), stages }
+        observer.tryEnded({ jobId: id, upload, messageId, outcome, ...more, ...times, traceHeaders })
+      },
+    }
+  }
 
   /** Never throws. */
   async function processImage(work: Work): Promise<Outcome> {
-    const { upload, delivery, logger } = work
-    const token = randomUUID()
+    const begun = begin(work)
+    const { id, upload, token, delivery, logger } = begun
     try {
-      const id = await jobs.receive(upload, take, delivery.failureId)
+      await jobs.receive(upload, take, delivery.failureId)
       const claim = await jobs.claim(id, { token, leaseSeconds })
       if (claim.outcome === 'settled') {
         logger.info({ state: claim.state }, 'already settled')
@@ -93,7 +134,8 @@ export function createPipeline({
         logger.info({ retry_after_seconds: retryAfterSeconds }, 'held by another consumer')
         return { retryAfterSeconds }
       }
-      return await processClaimed({ ...work, id, token, attempt: claim.attempt })
+      const { attempt } = claim
+      return await processClaimed({ ...begun, attempt, logger: logger.child({ attempt }) })
     } catch (error) {
       const attempts = delivery.receiveCount
       // Thrown by `receive` alone.
@@ -101,13 +143,15 @@ export function createPipeline({
         return { refused: { reasonCode: error.code, reason: error.message, attempts, imageKey: upload.key } }
       }
       logger.error({ err: error }, 'the picture could not be claimed or given back')
-      if (error instanceof RetryableFailure && outages.has(error.code)) onOutage(error.code)
+      const code = codeOf(error)
+      if (outages.has(code)) onOutage(code)
+      begun.ended('retried', { code })
       return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff, random) }
     }
   }
 
-  async function processClaimed(claimed: Omit<ClaimedWork, 'lease' | 'progress'>): Promise<Outcome> {
-    const { id, upload, token, attempt, delivery, logger, signal } = claimed
+  async function processClaimed(claimed: Omit<ClaimedTry, 'lease' | 'progress'>): Promise<Outcome> {
+    const { id, token, attempt, delivery, logger, signal } = claimed
     const lease = keepLease({
       renew: async () => (await jobs.renew({ id, token, leaseSeconds })) && (await delivery.extend(leaseSeconds)),
       leaseSeconds,
@@ -127,7 +171,7 @@ export function createPipeline({
         const message = `The work on the picture ended ${attempt - 1} times without an answer`
         throw new RetryableFailure('GENERATION_FAILED', message)
       }
-      const analysis = await makeMusic({ id, upload, take, lease, progress, logger })
+      const analysis = await makeMusic({ ...work, take })
       const recorded = await retryWrite(async () => !lease.isLost() && jobs.succeed({ id, token, analysis }), {
         signal: lease.signal,
         random,
@@ -135,11 +179,12 @@ export function createPipeline({
       })
       if (!recorded) return await leave(work)
       const { genre, style1, prompt, totalMs } = analysis
-      logger.info({ attempt, genre, style1, prompt, total_ms: totalMs }, 'succeeded')
+      logger.info({ genre, style1, prompt, total_ms: totalMs }, 'succeeded')
+      work.ended('succeeded', { attempt })
       return 'settled'
     } catch (error) {
       return await giveUp(work, error).catch((cause: unknown) => {
-        logger.error({ err: error, attempt }, 'the try failed, and that could not be written')
+        logger.error({ err: error }, 'the try failed, and that could not be written')
         throw cause
       })
     } finally {
@@ -148,16 +193,18 @@ export function createPipeline({
   }
 
   /** Settles what can never succeed or has failed too often; gives back the rest. Throws when that cannot be written. */
-  async function giveUp(work: ClaimedWork, error: unknown): Promise<Outcome> {
-    const { id, token, attempt, upload, delivery, logger, signal, lease } = work
+  async function giveUp(work: ClaimedTry, error: unknown): Promise<Outcome> {
+    const { id, token, attempt, upload, delivery, logger, signal, lease, ended } = work
     await lease.end()
     if (lease.isLost()) return leave(work)
     const permanent = error instanceof PermanentFailure
     if (signal.aborted && !permanent) {
       logger.info('given back to the queue: the consumer stops')
-      return (await jobs.release({ id, token, countAttempt: false })) ? { retryAfterSeconds: 0 } : leave(work)
+      if (!(await jobs.release({ id, token, countAttempt: false }))) return leave(work)
+      ended('stopped', { attempt })
+      return { retryAfterSeconds: 0 }
     }
-    const code = permanent || error instanceof RetryableFailure ? error.code : 'GENERATION_FAILED'
+    const code = codeOf(error)
     const message = error instanceof Error ? error.message : String(error)
     const isOutage = outages.has(code)
     if (permanent || (attempt >= maxAttempts && !isOutage)) {
@@ -165,7 +212,8 @@ export function createPipeline({
       const failure = { reasonCode: code, reason: message, attempts: attempt, imageKey: upload.key, failureId: token }
       await delivery.deadLetter(failure)
       if (!(await jobs.fail({ id, token, code, message, retryable: !permanent }))) return leave(work)
-      logger.warn({ err: error, code, attempt }, 'failed for good, dead-lettered')
+      logger.warn({ err: error, code }, 'failed for good, dead-lettered')
+      ended('failed', { attempt, code })
       return 'settled'
     }
     if (isOutage) onOutage(code)
@@ -174,7 +222,8 @@ export function createPipeline({
     const retryAfterSeconds = isOutage
       ? backoffSeconds(delivery.receiveCount, outageBackoff, random)
       : backoffSeconds(attempt, failureBackoff, random)
-    logger.warn({ err: error, code, attempt, retry_after_seconds: retryAfterSeconds }, 'given back to the queue')
+    logger.warn({ err: error, code, retry_after_seconds: retryAfterSeconds }, 'given back to the queue')
+    ended('retried', { attempt, code })
     return { retryAfterSeconds }
   }
 
@@ -182,7 +231,7 @@ export function createPipeline({
    * Nothing of the work is written after its lease is lost. Where that was the message's visibility alone, the job is still
    * ours, and free for the next at once; else this changes nothing.
    */
-  async function leave({ id, token, logger, lease }: ClaimedWork): Promise<Outcome> {
+  async function leave({ id, token, attempt, logger, lease, ended }: ClaimedTry): Promise<Outcome> {
     logger.warn(
       { reason: String(lease.signal.reason ?? 'someone else has it') },
       'the lease is lost, nothing is written',
@@ -190,8 +239,13 @@ export function createPipeline({
     await jobs
       .release({ id, token, countAttempt: false })
       .catch((error: unknown) => logger.warn({ err: error }, 'the job is free when its lease is over'))
+    ended('lost', { attempt })
     return 'left'
   }
 
   return { processImage }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof PermanentFailure || error instanceof RetryableFailure ? error.code : 'GENERATION_FAILED'
 }

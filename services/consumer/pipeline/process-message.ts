@@ -5,6 +5,7 @@ import { imageKeyFault, uploadsPrefix } from '#shared/contract/key.ts'
 import { type ImageUploaded, readQueueMessage } from '#shared/contract/queue-message.ts'
 import { imageLogger, type Logger } from '#shared/logger.ts'
 import { backoffSeconds, outageBackoff } from './backoff.ts'
+import type { Observer } from './observer.ts'
 import type { Delivery, Outcome, Pipeline } from './process-image.ts'
 
 /** What becomes of one message: every picture it names is processed, one after the other. */
@@ -13,6 +14,7 @@ export function createMessageProcessor({
   pipeline,
   bucket,
   leaseSeconds,
+  observer,
   logger,
   random,
 }: {
@@ -20,6 +22,7 @@ export function createMessageProcessor({
   pipeline: Pipeline
   bucket: string
   leaseSeconds: number
+  observer: Pick<Observer, 'messageReceived' | 'messageRefused'>
   logger: Logger
   random: () => number
 }) {
@@ -28,13 +31,18 @@ export function createMessageProcessor({
    * later, or left to whoever has its picture. Never throws.
    */
   async function processMessage(message: Message, signal: AbortSignal): Promise<boolean> {
+    const { SentTimestamp: sentAt, AWSTraceHeader: awsTraceHeader } = message.Attributes ?? {}
+    const traceHeaders = [message.MessageAttributes?.traceparent?.StringValue, awsTraceHeader]
     const delivery: Delivery = {
+      messageId: message.MessageId,
+      traceHeaders: traceHeaders.filter((each) => each !== undefined),
       receiveCount: Number(message.Attributes?.ApproximateReceiveCount ?? 1),
       failureId: failureIdOf(message),
       extend: (seconds) => queue.changeVisibility(message, seconds),
       deadLetter: (reason) => queue.deadLetter(message, reason),
     }
     const log = logger.child({ message_id: message.MessageId })
+    observer.messageReceived({ sentAt: sentAt === undefined ? undefined : Number(sentAt) })
     try {
       const outcomes = await settle(message, delivery, log, signal)
       const objects = outcomes.filter((outcome) => typeof outcome === 'object')
@@ -46,6 +54,7 @@ export function createMessageProcessor({
       if (refused) {
         log.warn({ code: refused.reasonCode, reason: refused.reason }, 'dead-lettering')
         await delivery.deadLetter(refused)
+        observer.messageRefused(refused.reasonCode)
       }
       return true
     } catch (error) {

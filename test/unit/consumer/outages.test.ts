@@ -57,6 +57,38 @@ test('a probe that never succeeds does not stop the work for good', async (t) =>
   assert.equal(passed(), 1)
 })
 
+test('what is away is told with since when, until a probe succeeds', async (t) => {
+  let isAway = true
+  const { outages, pass, waiters } = watch(t, () => {
+    if (isAway) throw new Error('away')
+  })
+  outages.begin('DATABASE_UNAVAILABLE')
+  const [{ code, since } = assert.fail()] = outages.current()
+  assert.deepEqual([code, since instanceof Date], ['DATABASE_UNAVAILABLE', true])
+  waiters(1)
+  await pass(270)
+  outages.begin('DATABASE_UNAVAILABLE')
+  assert.deepEqual(outages.current(), [{ code, since }], 'the same, though it was waited for no more')
+  waiters(1)
+  isAway = false
+  await pass(1)
+  assert.deepEqual(outages.current(), [])
+})
+
+test('a picture that succeeds disproves what is waited for no more, and nothing else', async (t) => {
+  const { outages, pass, waiters } = watch(t, () => {
+    throw new Error('forbidden')
+  })
+  outages.begin('DATABASE_UNAVAILABLE')
+  outages.disprove()
+  assert.equal(outages.current().length, 1)
+  waiters(1)
+  await pass(270)
+  assert.equal(outages.current().length, 1)
+  outages.disprove()
+  assert.deepEqual(outages.current(), [])
+})
+
 test('a stop ends the wait', async (t) => {
   const { outages, stop, signal } = watch(t, () => {})
   outages.begin('DATABASE_UNAVAILABLE')

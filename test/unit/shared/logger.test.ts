@@ -48,6 +48,8 @@ test('secrets are redacted wherever they stand', () => {
   )
   logger.error({ err: new Error(`cannot reach ${url} with Bearer hunter2`, { cause: new Error(url) }) }, 'failed')
   logger.info({ url: 'mysql://user:p@ss@hunter2@db.example/x' }, 'a password with an at sign')
+  const credentials = { secretAccessKey: 'hunter2', sessionToken: 'hunter2', db_password: 'hunter2' }
+  logger.info({ credentials, headers: { 'x-amz-security-token': 'hunter2', 'x-api-key': 'hunter2' } }, 'sent')
   assert.doesNotMatch(text(), /hunter2|aHVudGVyMg/)
   assert.match(text(), /mysql:\/\/\*\*\*@db\.example:4000\/promenade/)
   assert.match(text(), /X-Amz-Date=1/)

@@ -8,7 +8,9 @@ import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { jobId, musicKey } from '#shared/contract/key.ts'
 import type { Analysis, Claim, JobError } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
+import { imageLogger } from '#shared/logger.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
+import type { EndedTry } from '../../../../services/consumer/pipeline/observer.ts'
 import { createPipeline } from '../../../../services/consumer/pipeline/process-image.ts'
 import { uploadOf } from '../../../job.ts'
 import { drawPicture } from '../../../picture.ts'
@@ -258,6 +260,102 @@ test('the lease is renewed while composing, with the visibility of the message',
   assert.ok(renewals >= 8, `the lease of 60 s was renewed ${renewals} times in 120 s`)
 })
 
+for (const [name, options, outcome, code, stages] of [
+  ['succeeds', {}, 'succeeded', undefined, ['claim', 'fetch', 'classify', 'generate', 'store', 'record']],
+  ['fails for good', { picture: Buffer.alloc(0) }, 'failed', 'IMAGE_EMPTY', ['claim', 'fetch', 'classify']],
+  [
+    'fails for now',
+    { during: { compose: failWith(new Error('no luck')) } },
+    'retried',
+    'GENERATION_FAILED',
+    ['claim', 'fetch', 'classify', 'generate'],
+  ],
+  [
+    'meets an outage',
+    { during: { get: failWith(new RetryableFailure('STORAGE_UNAVAILABLE', 'away')) } },
+    'retried',
+    'STORAGE_UNAVAILABLE',
+    ['claim', 'fetch'],
+  ],
+  [
+    'cannot be claimed',
+    { during: { claim: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')) } },
+    'retried',
+    'DATABASE_UNAVAILABLE',
+    ['claim'],
+  ],
+  [
+    'cannot be given back',
+    {
+      during: {
+        compose: failWith(new Error('no luck')),
+        release: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')),
+      },
+    },
+    'retried',
+    'DATABASE_UNAVAILABLE',
+    ['claim', 'fetch', 'classify', 'generate'],
+  ],
+  [
+    'loses its lease',
+    { during: { classify: (steal: () => void) => steal() } },
+    'lost',
+    undefined,
+    ['claim', 'fetch', 'classify', 'generate', 'store'],
+  ],
+] as const) {
+  test(`a try that ${name} is heard of once, as ${outcome}, with its stages`, async () => {
+    const house = build(options)
+    await house.process()
+    const [ended, ...others] = house.ended
+    assert.deepEqual(others, [])
+    assert.deepEqual([ended!.outcome, ended!.code], [outcome, code])
+    assert.equal(ended!.attempt, name === 'cannot be claimed' || name === 'cannot be given back' ? undefined : 1)
+    assert.deepEqual(
+      ended!.stages.map(({ stage }) => stage),
+      stages,
+    )
+    assert.deepEqual([ended!.jobId, ended!.upload.key, ended!.messageId], [jobId(upload), upload.key, 'm'])
+  })
+}
+
+test('a try that a stop cuts short is heard of as stopped, and a picture settled before is not', async () => {
+  const stop = new AbortController()
+  const house = build({ during: { get: () => stop.abort() }, signal: stop.signal })
+  await house.process()
+  const settled = build()
+  settled.job.state = 'succeeded'
+  await settled.process()
+  assert.deepEqual(
+    [...house.ended, ...settled.ended].map(({ outcome }) => outcome),
+    ['stopped'],
+  )
+})
+
+test('the trace that the picture came with goes before that of the message', async () => {
+  const house = build({ metadata: { traceparent: 'of the picture' } })
+  await house.process()
+  assert.deepEqual(house.ended[0]!.traceHeaders, ['of the picture', 'of the message'])
+})
+
+test('every line names picture, message and job, whoever wrote it', async () => {
+  const failures = {
+    confirm: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')),
+    compose: failWith(new Error('no luck')),
+    release: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')),
+  }
+  const houses = [build(), build({ during: failures }), build({ picture: Buffer.alloc(0) }), build({ heldFor: 1 })]
+  houses[3]!.job.state = 'processing'
+  for (const house of houses) await house.process()
+  const lines = houses.flatMap((house) => house.log().trim().split('\n'))
+  const said = lines.map((line) => JSON.parse(line))
+  assert.ok(said.some(({ msg }) => msg === 'the prompt was cut'))
+  for (const line of said) {
+    assert.deepEqual([line.image_key, line.message_id, line.job_id], [upload.key, 'm', jobId(upload)], line.msg)
+  }
+  for (const line of lines) assert.ok(line.split('"attempt":').length <= 2, line)
+})
+
 /** So many calls fail; after each failure time passes, and else it stands still. */
 function passingOutage(t: TestContext, failures: number) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
@@ -313,6 +411,7 @@ function build(
   options: {
     upload?: typeof upload
     picture?: Buffer
+    metadata?: Record<string, string>
     during?: Partial<Record<Step, (steal: () => void) => unknown>>
     extend?: () => Promise<boolean>
     receiveCount?: number
@@ -324,6 +423,7 @@ function build(
 ) {
   const writes: string[] = []
   const outages: ErrorCode[] = []
+  const ended: EndedTry[] = []
   const lines: string[] = []
   const stored = new Map<string, Buffer>()
   const deadLetters: DeadLetterReason[] = []
@@ -353,10 +453,11 @@ function build(
       signal.throwIfAborted()
       return stub.classify(pixels, { signal })
     },
-    compose: async (clip, { signal, onProgress }) => {
+    compose: async (clip, hearing) => {
       await at('compose')
-      signal.throwIfAborted()
-      return stub.compose(clip, { signal, onProgress })
+      hearing.signal.throwIfAborted()
+      hearing.onWarning('the prompt was cut')
+      return stub.compose(clip, hearing)
     },
   }
   const pipeline = createPipeline({
@@ -395,7 +496,7 @@ function build(
       get: async (_version, { signal }) => {
         await at('get')
         signal.throwIfAborted()
-        return options.picture ?? picture
+        return { bytes: options.picture ?? picture, metadata: options.metadata ?? {} }
       },
       put: async ({ key, body }) => {
         stored.set(key, body)
@@ -411,6 +512,7 @@ function build(
     leaseSeconds: 60,
     maxAttempts: 3,
     onOutage: (code) => outages.push(code),
+    observer: { tryEnded: (each) => ended.push(each) },
     maxImageBytes: 1_000_000,
     maxImagePixels: 1_000_000,
     musicSeconds: 0.5,
@@ -418,6 +520,7 @@ function build(
   return {
     writes,
     outages,
+    ended,
     inference,
     log: () => lines.join(''),
     stored,
@@ -427,6 +530,8 @@ function build(
       pipeline.processImage({
         upload: options.upload ?? upload,
         delivery: {
+          messageId: 'm',
+          traceHeaders: ['of the message'],
           receiveCount: options.receiveCount ?? 1,
           failureId: options.failureId,
           extend: options.extend ?? (async () => true),
@@ -436,7 +541,7 @@ function build(
             writes.push('deadLetter')
           },
         },
-        logger: pino({}, { write: (line) => lines.push(line) }),
+        logger: imageLogger(pino({}, { write: (line) => lines.push(line) }), { key: upload.key, messageId: 'm' }),
         signal: options.signal ?? new AbortController().signal,
       }),
   }

@@ -133,11 +133,25 @@ test('a test event is acknowledged', async () => {
   assert.equal(await handle({ MessageId: 'm', Body: '{"Service":"Amazon S3","Event":"s3:TestEvent"}' }), true)
 })
 
+test('a message is heard of when it is received, with its age and its traces, and when it is refused', async () => {
+  const { handle, received, refusedFor, traceHeaders } = build(['settled'])
+  const sent = { SentTimestamp: '1767323045000', AWSTraceHeader: 'Root=1' }
+  const own = { traceparent: { DataType: 'String', StringValue: '00-1' } }
+  await handle({ ...announcing('uploads/a.jpg'), Attributes: sent, MessageAttributes: own })
+  await handle({ MessageId: 'm', Body: 'hello' })
+  assert.deepEqual(received, [1_767_323_045_000, undefined])
+  assert.deepEqual(refusedFor, ['MESSAGE_UNREADABLE'])
+  assert.deepEqual(traceHeaders, ['00-1', 'Root=1'])
+})
+
 function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () => void; deadLetterError?: Error } = {}) {
   const processed: string[] = []
   const failureIds: (string | undefined)[] = []
   const waits: number[] = []
   const deadLetters: DeadLetterReason[] = []
+  const received: (number | undefined)[] = []
+  const refusedFor: string[] = []
+  const traceHeaders: string[] = []
   const { processMessage } = createMessageProcessor({
     queue: {
       changeVisibility: async (_message, seconds) => {
@@ -153,12 +167,17 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
       processImage: async ({ upload, delivery }) => {
         processed.push(upload.key)
         failureIds.push(delivery.failureId)
+        traceHeaders.push(...delivery.traceHeaders)
         options.onProcess?.()
         return outcomes[processed.length - 1]!
       },
     },
     bucket: 'pictures',
     leaseSeconds: 60,
+    observer: {
+      messageReceived: ({ sentAt }) => received.push(sentAt),
+      messageRefused: (code) => refusedFor.push(code),
+    },
     logger: pino({ enabled: false }),
     random: () => 1,
   })
@@ -167,6 +186,9 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
     failureIds,
     waits,
     deadLetters,
+    received,
+    refusedFor,
+    traceHeaders,
     handle: (message: Message, signal = new AbortController().signal) => processMessage(message, signal),
   }
 }

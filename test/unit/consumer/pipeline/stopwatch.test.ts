@@ -4,15 +4,34 @@ import { startStopwatch } from '../../../../services/consumer/pipeline/stopwatch
 
 const uploadedAt = Date.parse('2026-01-02T03:04:05.000Z')
 
-test('laps and the total are whole milliseconds, the total from the upload on', () => {
+test('stages and the total are whole milliseconds, the total from the upload on', () => {
   let time = uploadedAt + 100.4
   const stopwatch = startStopwatch({ eventTime: '2026-01-02T03:04:05.000Z', now: () => time })
   assert.equal(stopwatch.queueMs, 100)
+  stopwatch.begin('fetch')
   time += 10.2
-  assert.equal(stopwatch.lap(), 10)
+  stopwatch.begin('classify')
   time += 20.3
-  assert.equal(stopwatch.lap(), 20)
-  assert.equal(stopwatch.total(), 131)
+  stopwatch.end()
+  time += 1
+  assert.deepEqual([stopwatch.milliseconds('fetch'), stopwatch.milliseconds('classify')], [10, 20])
+  assert.equal(stopwatch.milliseconds('store'), 0)
+  assert.equal(stopwatch.total(), 132)
+})
+
+test('a stage lasts until the next begins or the work ends', () => {
+  let time = uploadedAt
+  const stopwatch = startStopwatch({ eventTime: '2026-01-02T03:04:05.000Z', now: () => time })
+  stopwatch.begin('claim')
+  time += 5
+  stopwatch.begin('fetch')
+  time += 5
+  stopwatch.end()
+  stopwatch.end()
+  assert.deepEqual(stopwatch.stages, [
+    { stage: 'claim', startedAt: uploadedAt, endedAt: uploadedAt + 5 },
+    { stage: 'fetch', startedAt: uploadedAt + 5, endedAt: uploadedAt + 10 },
+  ])
 })
 
 for (const [eventTime, queueMs] of [
