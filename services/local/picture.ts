@@ -3,12 +3,12 @@ import { access, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { UsageError } from '#shared/command-line.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
+import { printable } from '#shared/printable.ts'
 import { maxBodyBytes } from './emulator.ts'
 import { fileFault } from './file-fault.ts'
 import { checkWritable, createFolder } from './folder.ts'
 import { musicPath } from './music-file.ts'
 import { numberedNames } from './numbered-names.ts'
-import { printable } from './printable.ts'
 
 /** A file on this machine, the key under which it is uploaded, and where its music goes. */
 export interface Picture {

@@ -1,6 +1,6 @@
 import { MultiBar, Presets } from 'cli-progress'
 import type { Result } from '#shared/contract/result.ts'
-import { printable } from './printable.ts'
+import { printable } from '#shared/printable.ts'
 
 /** A line of plain output at every stage, and at every so many percent within one. */
 const percentStep = 25

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { realpath } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { UsageError } from '#shared/command-line.ts'
+import { printable } from '#shared/printable.ts'
 import { createFolder } from './folder.ts'
-import { printable } from './printable.ts'
 
 /**
  * Makes the folder where it is missing and keeps others out until closed or until this process ends. It holds a port
