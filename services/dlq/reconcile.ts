@@ -12,7 +12,8 @@ import { s3Notification } from '#shared/contract/s3-notification.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobInventory } from '#shared/db/job-inventory.ts'
-import { printable, printableJson } from '#shared/printable.ts'
+import { printable } from '#shared/printable.ts'
+import { jsonLine } from './json-line.ts'
 import { createOrphans, type Orphan } from './orphans.ts'
 
 const settingNames = ['AWS_REGION', 'AWS_ENDPOINT_URL', 'BUCKET', 'QUEUE_URL', 'DLQ_URL', ...databaseSettings] as const
@@ -56,7 +57,7 @@ export function addReconcile(program: Command, surroundings: Surroundings): void
     .option('--rate <number>', 'events sent per second at most', readRate, 50)
     .option('--verify-bytes', 'read all music and compare it with the digest in its row')
     .option('--delete-orphan-music', 'with --yes, delete music of no job or of a failed one, whose picture is gone')
-    .option('--json', 'JSON Lines, the last of them a summary')
+    .option('--json', 'JSON Lines, for programs')
     .addHelpText('after', help)
     .action((options: ReconcileOptions) => reconcile(options, surroundings))
 }
@@ -118,12 +119,12 @@ async function reconcile(options: ReconcileOptions, { env, stdout, stderr, signa
         const settle = async (orphan: Orphan) => {
           const outcome = await settled(orphan, options)
           counts[outcome]++
-          await write((options.json ? jsonLine : textLine)({ ...orphan, outcome }))
+          await write((options.json ? jsonOf : rowOf)({ ...orphan, outcome }))
         }
         await Promise.all(orphans.map((orphan) => limit(settle, orphan)))
       }
     }
-    await write(options.json ? jsonSummary(counts, seen) : textSummary(counts, seen))
+    stderr.write(summaryOf(counts, seen))
     if (counts.found + counts.left > 0) setExitCode(1)
   } catch (error) {
     signal.throwIfAborted()
@@ -155,24 +156,22 @@ function createPace(perSecond: number, signal: AbortSignal): () => Promise<void>
   }
 }
 
-function textLine({ kind, since, key, version, remedy, outcome }: Settled): string {
-  const columns = [kind.padEnd(19), since.toISOString(), outcome === 'left' ? remedy : `${outcome}: ${remedy}`]
-  return `${columns.join('  ')}  ${printable(key)}${version ? `  ${printable(version)}` : ''}\n`
+function rowOf({ kind, since, key, version, remedy, outcome }: Settled): string {
+  const time = since.toISOString().replace(/\.\d+Z$/, 'Z')
+  const columns = [kind.padEnd(19), time, outcome.padEnd(7), remedy.padEnd(20), printable(key)]
+  return `${columns.join('  ')}${version ? `  ${printable(version)}` : ''}\n`
 }
 
-function textSummary({ found, mended, changed, left }: Record<Outcome, number>, seen: Seen): string {
-  const orphans = found + mended + changed + left
-  const outcomes = `${mended} mended, ${found} to be mended with --yes, ${left} cannot be, ${changed} changed meanwhile`
-  const places = `${seen.pictures} pictures, ${seen.jobs} jobs (${seen.failedJobs} failed ones left alone) and ${seen.music} pieces of music`
-  return `${orphans} orphans${orphans ? `: ${outcomes};` : ''} among ${places}\n`
+function jsonOf({ kind, key, version, jobId, since, remedy, outcome }: Settled): string {
+  return `${jsonLine({ kind, key, version, job_id: jobId, since, outcome, remedy })}\n`
 }
 
-function jsonLine({ kind, key, version, jobId, since, remedy, outcome }: Settled): string {
-  return `${printableJson({ kind, key, version, job_id: jobId, since, remedy, outcome })}\n`
-}
-
-function jsonSummary(counts: Record<Outcome, number>, { failedJobs, ...seen }: Seen): string {
-  return `${printableJson({ kind: 'summary', ...counts, ...seen, failed_jobs: failedJobs })}\n`
+function summaryOf({ found, mended, changed, left }: Record<Outcome, number>, seen: Seen): string {
+  const outcomes = `${mended} mended, ${found} to be mended with --yes, ${left} left, ${changed} changed meanwhile`
+  const { pictures, jobs, failedJobs, music } = seen
+  return `${found + mended + changed + left} orphans: ${outcomes}
+looked at ${pictures} pictures, ${jobs} jobs (of them ${failedJobs} failed, and left alone) and ${music} pieces of music
+`
 }
 
 function readPrefix(text: string): string {
