@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import pLimit from 'p-limit'
 import { createS3Client, createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
@@ -53,7 +53,11 @@ export function addReconcile(program: Command, surroundings: Surroundings): void
     .description('find pictures, jobs, rows and music that lack their other half; with --yes, mend them')
     .option('--yes', 'mend what is found; without it nothing is changed')
     .option('--prefix <prefix>', 'only pictures whose keys begin so', readPrefix, uploadsPrefix)
-    .option('--older-than <time>', 'leave alone what is younger, such as 90s, 15m, 2h or 1d', readSeconds, 15 * 60)
+    .addOption(
+      new Option('--older-than <time>', 'leave alone what is younger: 90s, 15m, 2h, 1d')
+        .argParser(readSeconds)
+        .default(15 * 60, '15m'),
+    )
     .option('--rate <number>', 'events sent per second at most', readRate, 50)
     .option('--verify-bytes', 'read all music and compare it with the digest in its row')
     .option('--delete-orphan-music', 'with --yes, delete music of no job or of a failed one, whose picture is gone')
