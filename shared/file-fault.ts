@@ -1,4 +1,4 @@
-import { printable } from './printable.ts'
+import { printable } from '#shared/printable.ts'
 
 const reasons: Record<string, string> = {
   ENOENT: 'no such file or folder',

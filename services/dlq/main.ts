@@ -22,6 +22,7 @@ import {
   yesOption,
 } from './options.ts'
 import { purge } from './purge.ts'
+import { addReconcile } from './reconcile.ts'
 import { replay } from './replay.ts'
 import { createSession, type Selection, type Session } from './session.ts'
 import { exportLetters, list, show } from './views.ts'
@@ -31,7 +32,9 @@ const readPath = createPathReader(process.env)
 const interruption = listenForInterruption(() => process.exit(1))
 
 const program = new Command('npm run dlq --')
-  .description('Looks into the dead-letter queue, sends messages to the source queue again, or removes them.')
+  .description(
+    'Looks into the dead-letter queue, sends messages to the source queue again, or removes them; finds what was lost.',
+  )
   .addHelpText(
     'after',
     `
@@ -117,6 +120,16 @@ program
   .action((file: string, options: Parameters<typeof importLetters>[2]) =>
     run((session) => importLetters(session, file, options)),
   )
+
+addReconcile(program, {
+  env: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: interruption.signal,
+  setExitCode: (status) => {
+    process.exitCode = status
+  },
+})
 
 // A reader that is gone, such as `head`, ends a command as Ctrl-C does.
 await runCommandLine(program, { stop: () => interruption.interrupt('the output is lost') })

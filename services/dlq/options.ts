@@ -61,13 +61,13 @@ function append(text: string, before: string[] = []): string[] {
   return [...before, text]
 }
 
-function readAge(text: string): number {
+export function readAge(text: string): number {
   const age = readDuration(text)
   if (age === undefined) throw new InvalidArgumentError('It must be a number with s, m, h, d or w, such as 30m.')
   return age
 }
 
-function readRate(text: string): number {
+export function readRate(text: string): number {
   const rate = Number(text)
   if (rate >= 0.01 && rate <= 500) return rate
   throw new InvalidArgumentError('It must be a number from 0.01 to 500.')

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FauxqsServer, SpyMessage } from 'fauxqs'
+import { s3Notification } from '#shared/contract/s3-notification.ts'
 
 /** Uploads waiting to be announced, at most: past it S3 refuses the upload, and the client tries again. */
 const maxWaiting = 10_000
@@ -51,7 +52,9 @@ export function createBridge({ spy, bucket, region, prefix, head, send, onError 
     for (let upload = waiting[0]; upload; upload = waiting[0]) {
       try {
         const object = await head(upload.key)
-        if (object) send(JSON.stringify(notification({ ...upload, ...object, bucket, region })))
+        const requestId = randomBytes(8).toString('hex').toUpperCase()
+        const principal = 'promenade-local'
+        if (object) send(s3Notification({ ...upload, ...object, bucket, region, principal, requestId }))
       } catch (error) {
         onError(error)
       }
@@ -76,48 +79,5 @@ export function createSequencer(): (now: number) => string {
     const start = BigInt(now) << 16n
     last = start > last ? start : last + 1n
     return last.toString(16).toUpperCase().padStart(18, '0')
-  }
-}
-
-/** As S3 encodes keys in its events: like a form, but for the slashes. */
-export function formEncodeKey(key: string): string {
-  return encodeURIComponent(key)
-    .replace(/[!'()~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replaceAll('%2F', '/')
-    .replaceAll('%20', '+')
-}
-
-function notification({
-  bucket,
-  region,
-  key,
-  size,
-  etag,
-  sequencer,
-  eventTime,
-}: Upload & { bucket: string; region: string; size: number; etag: string }) {
-  const owner = { principalId: 'promenade-local' }
-  return {
-    Records: [
-      {
-        eventVersion: '2.1',
-        eventSource: 'aws:s3',
-        awsRegion: region,
-        eventTime,
-        eventName: 'ObjectCreated:Put',
-        userIdentity: owner,
-        requestParameters: { sourceIPAddress: '127.0.0.1' },
-        responseElements: {
-          'x-amz-request-id': randomBytes(8).toString('hex').toUpperCase(),
-          'x-amz-id-2': 'promenade-local',
-        },
-        s3: {
-          s3SchemaVersion: '1.0',
-          configurationId: 'uploads',
-          bucket: { name: bucket, ownerIdentity: owner, arn: `arn:aws:s3:::${bucket}` },
-          object: { key: formEncodeKey(key), size, eTag: etag, sequencer },
-        },
-      },
-    ],
   }
 }

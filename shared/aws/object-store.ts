@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto'
 import { addAbortSignal, type Readable } from 'node:stream'
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
   S3ServiceException,
@@ -15,6 +18,16 @@ interface ObjectVersion {
   versionId?: string | undefined
   /** Without quotes. Asked for only when there is no version id. */
   etag?: string | undefined
+}
+
+export interface ListedObject {
+  key: string
+  /** Without quotes. */
+  etag: string
+  /** Bytes. */
+  size: number
+  /** By S3's clock; real S3 counts in whole seconds. */
+  lastModified: Date
 }
 
 export type ObjectStore = ReturnType<typeof createObjectStore>
@@ -34,12 +47,17 @@ export function createObjectStore({
 }) {
   async function call<T>(signal: AbortSignal, what: string, run: (bounded: AbortSignal) => Promise<T>): Promise<T> {
     signal.throwIfAborted()
+    // Not AbortSignal.timeout, which would be kept, with all that listens to it, until the time is up.
+    const tooLong = new AbortController()
+    const timer = setTimeout(() => tooLong.abort(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs)
     try {
-      return await run(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
+      return await run(AbortSignal.any([signal, tooLong.signal]))
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof PermanentFailure) throw error
       throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reasonOf(error)}`, { cause: error })
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -98,24 +116,74 @@ export function createObjectStore({
       )
     },
 
-    /** The newest version of an object; undefined when there is none. */
+    /** The newest version of an object, or the one named; undefined when there is none. */
     async head(
       key: string,
       signal: AbortSignal,
-    ): Promise<{ etag: string; versionId?: string; size: number } | undefined> {
+      versionId?: string,
+    ): Promise<{ etag: string; versionId?: string; size: number; lastModified: Date } | undefined> {
       return call(signal, 'looking for the object', async (bounded) => {
         try {
-          const found = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: bounded })
+          const command = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId })
+          const found = await s3.send(command, { abortSignal: bounded })
           return {
             etag: (found.ETag ?? '').replaceAll('"', ''),
             ...(found.VersionId && { versionId: found.VersionId }),
             size: found.ContentLength ?? 0,
+            lastModified: found.LastModified ?? new Date(0),
           }
         } catch (error) {
           if (isGone(error)) return undefined
           throw error
         }
       })
+    },
+
+    /** The newest versions of all objects whose keys begin so, by key, in pages of at most 1,000. */
+    async *list(prefix: string, signal: AbortSignal): AsyncGenerator<ListedObject[], void> {
+      let token: string | undefined
+      do {
+        // Encoded, since XML cannot carry every character that a key may have.
+        const page = new ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          EncodingType: 'url',
+          ContinuationToken: token,
+        })
+        const found = await call(signal, 'listing the bucket', (bounded) => s3.send(page, { abortSignal: bounded }))
+        const encoded = found.EncodingType === 'url'
+        yield (found.Contents ?? []).map(({ Key: key = '', ETag: etag = '', Size: size = 0, LastModified }) => ({
+          key: encoded ? decodeURIComponent(key.replaceAll('+', ' ')) : key,
+          etag: etag.replaceAll('"', ''),
+          size,
+          lastModified: LastModified ?? new Date(0),
+        }))
+        token = found.NextContinuationToken
+      } while (token)
+    },
+
+    /** SHA-256 of the newest version, in hexadecimal; undefined when there is none. Holds a piece of it at a time. */
+    async digest(key: string, signal: AbortSignal): Promise<string | undefined> {
+      return call(signal, 'reading the object', async (bounded) => {
+        try {
+          const { Body: body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }), {
+            abortSignal: bounded,
+          })
+          const hash = createHash('sha256')
+          for await (const chunk of addAbortSignal(bounded, body as Readable)) hash.update(chunk)
+          return hash.digest('hex')
+        } catch (error) {
+          if (isGone(error)) return undefined
+          throw error
+        }
+      })
+    },
+
+    /** In a versioned bucket older versions stay, and this one becomes one of them. */
+    async delete(key: string, signal: AbortSignal): Promise<void> {
+      await call(signal, 'deleting the object', (bounded) =>
+        s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: bounded }),
+      )
     },
 
     /** Resolves when the bucket exists and answers us. */

@@ -101,6 +101,11 @@ export function createQueue({
       await call('sending to the dead-letter queue', (bounded) => sqs.send(command, bounded))
     },
 
+    async send(body: string): Promise<void> {
+      const command = new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body })
+      await call('sending to the queue', (bounded) => sqs.send(command, bounded))
+    },
+
     /** Approximate, as SQS counts. */
     async depth(): Promise<{ visible: number; inFlight: number }> {
       const command = new GetQueueAttributesCommand({

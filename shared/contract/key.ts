@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
 
 export const uploadsPrefix = 'uploads/'
-const generatedPrefix = 'generated/'
+export const generatedPrefix = 'generated/'
 
 /** S3's limit on a key, in bytes of UTF-8. */
 export const maxKeyBytes = 1024
+
+const sequencerDigits = 64
+/** Enough for milliseconds until the year 10889. */
+const countDigits = 12
 
 /**
  * Why a key can name no picture, or undefined when it can. Keys are the addresses of results, so a key that clients and
@@ -54,6 +58,18 @@ export function musicKey(imageKey: string, id: string): string {
   return `${generatedPrefix}${truncateUtf8(name, room)}/${id}.wav`
 }
 
+/**
+ * What the name of music says: its job, and the key of its picture unless that may have been cut. Undefined for what is
+ * not named like music.
+ */
+export function readMusicKey(key: string): { id: string; imageKey: string | undefined } | undefined {
+  const [, name, id] = key.match(/^generated\/(.+)\/([0-9a-f]{32})\.wav$/su) ?? []
+  if (!name || !id) return undefined
+  // A cut leaves less room than one character of at most 4 bytes.
+  const whole = Buffer.byteLength(key) <= maxKeyBytes - 4
+  return { id, imageKey: whole ? `${uploadsPrefix}${name}` : undefined }
+}
+
 function truncateUtf8(text: string, maxBytes: number): string {
   const bytes = Buffer.from(text)
   if (bytes.length <= maxBytes) return text
@@ -72,5 +88,17 @@ export function objectUrl({ bucket, region, key }: { bucket: string; region: str
  * text. Padding all to one width lets the database compare them.
  */
 export function normalizeSequencer(sequencer: string): string {
-  return sequencer.toUpperCase().padEnd(64, '0')
+  return sequencer.toUpperCase().padEnd(sequencerDigits, '0')
+}
+
+/**
+ * For an upload whose event has not come, and that is known to be the latest of its key: orders it after `latest`, the
+ * greatest sequencer that has, and before all that S3 can still send. S3's are opaque but have 18 digits, of which a later
+ * one differs in some; so this one counts on in the last 12, by the time in milliseconds where nothing counted before.
+ */
+export function sequencerAfter(latest: string, uploadedAt: Date): string {
+  const sequencer = normalizeSequencer(latest)
+  const counted = Number.parseInt(sequencer.slice(-countDigits), 16)
+  const next = Math.min(Math.max(counted + 1, uploadedAt.getTime()), 16 ** countDigits - 1)
+  return sequencer.slice(0, -countDigits) + next.toString(16).toUpperCase().padStart(countDigits, '0')
 }

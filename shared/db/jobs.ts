@@ -177,7 +177,7 @@ export function createJobs({ database }: { database: Database }) {
       })
     },
 
-    /** Ends the job and records its analysis, both or neither. */
+    /** Ends the job and records its analysis, both or neither. A job opened again keeps its row, with what is new of it. */
     async succeed({ analysis, ...lease }: Lease & { analysis: Analysis }): Promise<boolean> {
       return database.run((db) =>
         db.transaction(async (transaction) => {
@@ -192,7 +192,7 @@ export function createJobs({ database }: { database: Database }) {
           await transaction
             .insert(artAnalysis)
             .values({ ...analysis, jobId: lease.id, createdAt: now })
-            .onDuplicateKeyUpdate({ set: { jobId: lease.id } })
+            .onDuplicateKeyUpdate({ set: { ...analysis, embedding: analysis.embedding ?? null } })
           return true
         }),
       )

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { type Message, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import type { FauxqsServer } from 'fauxqs'
 import { createS3Client, createSqsClient } from '#shared/aws/clients.ts'
-import { createObjectStore } from '#shared/aws/object-store.ts'
+import { createObjectStore, type ListedObject } from '#shared/aws/object-store.ts'
 import { createQueue, failureIdOf } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
@@ -44,6 +45,31 @@ for (const key of ['uploads/a b+c%2F/100%.jpg', 'uploads/그림 🎨.jpg', `uplo
     assert.deepEqual(await objects.get({ key, etag: found.etag }, bounds), { bytes: body, metadata: { seed: '1' } })
   })
 }
+
+test('objects are listed page by page, digested and deleted', async () => {
+  const objects = createObjectStore({ s3: clients.s3, bucket })
+  const keys = Array.from({ length: 1_001 }, (_, index) => `listed/${String(index).padStart(4, '0')} +%그림`)
+  const body = Buffer.from('the picture')
+  await Promise.all(keys.map((key) => objects.put({ key, body, contentType: 'image/jpeg', signal })))
+  const pages: ListedObject[][] = []
+  for await (const page of objects.list('listed/', signal)) pages.push(page)
+  assert.deepEqual(
+    pages.map(({ length }) => length),
+    [1000, 1],
+  )
+  assert.deepEqual(
+    pages.flat().map(({ key }) => key),
+    keys,
+  )
+  const found = (await objects.head(keys[0]!, signal))!
+  const { etag, size, lastModified } = pages[0]![0]!
+  assert.deepEqual([etag, size], [found.etag, found.size])
+  assert.ok(Math.abs(lastModified.getTime() - found.lastModified.getTime()) < 1000)
+  assert.equal(await objects.digest(keys[0]!, signal), createHash('sha256').update(body).digest('hex'))
+  await objects.delete(keys[0]!, signal)
+  await objects.delete(keys[0]!, signal)
+  assert.equal(await objects.digest(keys[0]!, signal), undefined)
+})
 
 test('a picture that is missing or overwritten is not found', async () => {
   const objects = createObjectStore({ s3: clients.s3, bucket })
@@ -149,6 +175,12 @@ test('a message is hidden, given back, and known to be no longer ours', async ()
   assert.equal(await queue.changeVisibility(message, 60), false)
   await queue.acknowledge((await receive())!)
   assert.deepEqual(await queue.depth(), { visible: 0, inFlight: 0 })
+})
+
+test('a body that is sent is received as it was', async () => {
+  const { queue, receive } = createQueues('sending')
+  await queue.send('{"a":"그림"}')
+  assert.equal((await receive())?.Body, '{"a":"그림"}')
 })
 
 test('a dead letter carries body, reason and key, in text that SQS takes', async () => {

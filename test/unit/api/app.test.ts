@@ -103,14 +103,14 @@ test('the same ETag is answered 304, also from a list and in its strong form, un
 })
 
 test('what is uploaded and not yet received is queued; what never was is not found', async (t) => {
-  const head = { etag: 'e1', versionId: 'v1', size: 3 }
+  const head = { etag: 'e1', versionId: 'v1', size: 3, lastModified: new Date(0) }
   const queued = await get(t, address, { head })
   assert.deepEqual(queued.json(), { key, version: 'v1', status: 'queued' })
   assert.equal(queued.headers['retry-after'], '2')
   assert.equal((await get(t, `${address}?version=v1`, { head })).statusCode, 200)
   await assertProblem(await get(t, `${address}?version=v2`, { head }), 404, 'RESULT_NOT_FOUND')
   await assertProblem(await get(t, address, {}), 404, 'RESULT_NOT_FOUND')
-  const unversioned = await get(t, address, { head: { etag: 'e1', versionId: 'null', size: 3 } })
+  const unversioned = await get(t, address, { head: { ...head, versionId: 'null' } })
   assert.equal(unversioned.json().version, 'e1')
 })
 
@@ -231,7 +231,7 @@ interface Fakes {
   /** What the database has, or throws. */
   find?: FoundJob | Error
   /** What the bucket has. */
-  head?: { etag: string; versionId?: string; size: number }
+  head?: { etag: string; versionId?: string; size: number; lastModified: Date }
   pingDatabase?: () => Promise<void>
   pingBucket?: () => Promise<void>
   headers?: Record<string, string>

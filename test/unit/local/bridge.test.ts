@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FauxqsServer, SpyMessage } from 'fauxqs'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
-import { createBridge, createSequencer, formEncodeKey } from '../../../services/local/bridge.ts'
+import { createBridge, createSequencer } from '../../../services/local/bridge.ts'
 
 /** The part of the emulator's spy that the bridge uses: it asks a waiter about each event as it happens. */
 function createSpy() {
@@ -112,11 +112,4 @@ test('sequencers grow within a millisecond, with a clock that steps back, and ar
   assert.deepEqual(sequencers, sequencers.toSorted())
   assert.equal(new Set(sequencers).size, sequencers.length)
   for (const sequencer of sequencers) assert.match(sequencer, /^[0-9A-F]{18}$/)
-})
-
-test('keys are form-encoded as S3 does it', () => {
-  assert.equal(formEncodeKey('uploads/a b'), 'uploads/a+b')
-  assert.equal(formEncodeKey('uploads/100%/1+1'), 'uploads/100%25/1%2B1')
-  assert.equal(formEncodeKey("uploads/%2F!'()~*-._"), 'uploads/%252F%21%27%28%29%7E*-._')
-  assert.equal(formEncodeKey('uploads/가😀'), 'uploads/%EA%B0%80%F0%9F%98%80')
 })

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { imageKeyFault, jobId, keyDigest, musicKey, normalizeSequencer, objectUrl } from '#shared/contract/key.ts'
+import {
+  imageKeyFault,
+  jobId,
+  keyDigest,
+  musicKey,
+  normalizeSequencer,
+  objectUrl,
+  readMusicKey,
+  sequencerAfter,
+} from '#shared/contract/key.ts'
 
 const image = { bucket: 'pictures', key: 'uploads/a.jpg', version: 'v1' }
 const id = '0123456789abcdef0123456789abcdef'
@@ -55,6 +64,18 @@ test('the longest keys still give a key that S3 takes, cut at a whole character'
   }
 })
 
+test('the name of music says its job, and its picture where nothing was cut', () => {
+  for (const name of ['a b/그림.jpg', 'line\nbreak', 'b/', 'c.wav', 'x'.repeat(973)]) {
+    assert.deepEqual(readMusicKey(musicKey(`uploads/${name}`, id)), { id, imageKey: `uploads/${name}` })
+  }
+  for (const length of [974, 977, 978, 1016]) {
+    assert.deepEqual(readMusicKey(musicKey(`uploads/${'x'.repeat(length)}`, id)), { id, imageKey: undefined })
+  }
+  for (const key of [`generated/${id}.wav`, `generated/a/${id}.mp3`, `uploads/a/${id}.wav`, 'generated/a/b.wav']) {
+    assert.equal(readMusicKey(key), undefined)
+  }
+})
+
 test('an address is percent-encoded segment by segment', () => {
   assert.equal(
     objectUrl({ bucket: 'pictures', region: 'eu-west-1', key: 'uploads/a b/100%+한?#.jpg' }),
@@ -66,4 +87,18 @@ test('sequencers of unequal length compare as text once normalised', () => {
   const [earlier, later] = ['0055aed6dcd90281e5', '0055AED6DCD90281E6AB'].map(normalizeSequencer)
   assert.ok(earlier! < later!)
   assert.equal(normalizeSequencer('ab'), normalizeSequencer('AB00'))
+})
+
+test('what is put in after a sequencer comes before every later one of S3, and in the order of its putting in', () => {
+  const known = '0062E99A88DC407460'
+  const first = sequencerAfter(known, new Date('2026-01-02T03:04:05Z'))
+  const second = sequencerAfter(first, new Date('2026-01-02T03:04:05Z'))
+  const third = sequencerAfter(second, new Date('2026-01-02T03:04:06Z'))
+  const real = ['0062E99A88DC407461', '0062E99A88DC4075', '0062E99A89'].map(normalizeSequencer)
+  const ordered = [normalizeSequencer(known), first, second, third, ...real]
+  assert.deepEqual(ordered, ordered.toSorted())
+  assert.equal(new Set(ordered).size, ordered.length)
+  for (const each of ordered) assert.match(each, /^[0-9A-F]{64}$/)
+  assert.ok(sequencerAfter('', new Date()) < normalizeSequencer('000001'), 'where none is known, before all')
+  assert.equal(sequencerAfter('F'.repeat(64), new Date()), 'F'.repeat(64))
 })

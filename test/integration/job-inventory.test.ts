@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { eq } from 'drizzle-orm'
+import { jobId } from '#shared/contract/key.ts'
+import { type Database, openDatabase } from '#shared/db/client.ts'
+import { createJobInventory, type InventoriedJob, type JobInventory } from '#shared/db/job-inventory.ts'
+import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { migrate } from '#shared/db/migrate.ts'
+import { artAnalysis } from '#shared/db/schema.ts'
+import { startDatabase } from '../../services/local/database.ts'
+import { analysisOf, bucket, uploadOf } from '../job.ts'
+
+const leaseSeconds = 60
+
+let server: Awaited<ReturnType<typeof startDatabase>>
+let database: Database
+let jobs: Jobs
+let inventory: JobInventory
+
+before(async () => {
+  server = await startDatabase()
+  await migrate({ url: server.url, tls: 'off' })
+  database = openDatabase({ url: server.url, tls: 'off' })
+  jobs = createJobs({ database })
+  inventory = createJobInventory({ database, bucket })
+})
+
+after(async () => {
+  await database?.close()
+  await server?.close()
+})
+
+test('the newest version of each of many keys is the one that is found by its key alone', async () => {
+  const keys = ['uploads/a', 'uploads/A', 'uploads/그림 +%😀', `uploads/${'한'.repeat(338)}ab`]
+  for (const key of keys) {
+    for (const [version, sequencer] of [
+      ['v1', '0A'],
+      ['v3', '0B1'],
+      ['v2', '0B'],
+    ] as const) {
+      await jobs.receive(uploadOf(key, { version, versionId: version, sequencer }))
+    }
+    await jobs.receive(uploadOf(key, { version: 'v4', sequencer: '0F' }), 1)
+    await jobs.receive(uploadOf(key, { bucket: 'another', version: 'v5', sequencer: '0F' }))
+  }
+  const newest = await inventory.newest([...keys, 'uploads/unknown'])
+  assert.deepEqual([...newest.keys()].toSorted(), keys.toSorted())
+  for (const key of keys) {
+    const { job } = (await jobs.find({ bucket, key }))!
+    const { version, versionId, etag, sequencer, uploadedAt } = newest.get(key)!
+    assert.equal(version, 'v3')
+    assert.deepEqual(
+      { version, versionId, etag, sequencer, uploadedAt },
+      {
+        version: job.version,
+        versionId: job.versionId,
+        etag: job.etag,
+        sequencer: job.sequencer,
+        uploadedAt: job.uploadedAt,
+      },
+    )
+  }
+  assert.equal((await inventory.newest([])).size, 0)
+})
+
+test('pages give every job of the bucket once', async () => {
+  const uploads = Array.from({ length: 1_100 }, (_, index) => uploadOf(`uploads/many/${index}`))
+  for (const upload of uploads) await jobs.receive(upload)
+  const ids = (await all()).map(({ id }) => id)
+  assert.equal(new Set(ids).size, ids.length)
+  for (const upload of uploads) assert.ok(ids.includes(jobId(upload)))
+  const states = await inventory.states([jobId(uploads[0]!), '0'.repeat(32)])
+  assert.deepEqual([...states], [[jobId(uploads[0]!), 'queued']])
+})
+
+test('a success that is opened again is made once more, by a new holder, into the same row', async () => {
+  const upload = uploadOf('uploads/again.jpg')
+  const analysis = analysisOf(upload)
+  const id = await jobs.receive(upload)
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  assert.equal(await inventory.reopen(await one(id)), false, 'work that is under way is not touched')
+  await jobs.succeed({ id, token: 'a', analysis })
+  const found = await one(id)
+  assert.equal(found.musicSha256, analysis.musicSha256)
+
+  assert.equal(await inventory.reopen({ id, updatedAt: new Date(found.updatedAt.getTime() - 1) }), false)
+  assert.equal((await one(id)).state, 'succeeded', 'another success than the one found')
+  assert.equal(await inventory.reopen(found), true)
+  assert.equal(await inventory.reopen(found), true, 'queued already')
+  assert.equal(await jobs.succeed({ id, token: 'a', analysis }), false, 'the last holder has nothing more to say')
+
+  assert.deepEqual(await jobs.claim(id, { token: 'b', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
+  const { embedding: _, ...changed } = { ...analysis, musicBytes: 1, musicSha256: 'cd'.repeat(32), prompt: 'A gavotte' }
+  assert.equal(await jobs.succeed({ id, token: 'b', analysis: changed }), true)
+  const rows = await database.run((db) => db.select().from(artAnalysis).where(eq(artAnalysis.jobId, id)))
+  const [{ id: _row, jobId: _job, createdAt: _created, ...written }, ...others] = rows as [(typeof rows)[number]]
+  assert.deepEqual(others, [])
+  assert.deepEqual(written, { ...changed, embedding: null })
+})
+
+async function all(): Promise<InventoriedJob[]> {
+  const found: InventoriedJob[] = []
+  for (let page = await inventory.page('', { stuckSeconds: 0 }); page.length; ) {
+    found.push(...page)
+    page = await inventory.page(page.at(-1)!.id, { stuckSeconds: 0 })
+  }
+  return found
+}
+
+async function one(id: string): Promise<InventoriedJob> {
+  return (await all()).find((job) => job.id === id) ?? assert.fail(`no job ${id}`)
+}
