@@ -100,7 +100,7 @@ export function createPipeline({
       }
       logger.error({ err: error }, 'the picture could not be claimed or given back')
       if (error instanceof RetryableFailure && outages.has(error.code)) onOutage(error.code)
-      return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff, random) }
+      return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff(leaseSeconds), random) }
     }
   }
 
@@ -169,7 +169,7 @@ export function createPipeline({
     const failure = { code, message, retryable: true }
     if (!(await jobs.release({ id, token, error: failure, countAttempt: !isOutage }))) return leave(work)
     const retryAfterSeconds = isOutage
-      ? backoffSeconds(delivery.receiveCount, outageBackoff, random)
+      ? backoffSeconds(delivery.receiveCount, outageBackoff(leaseSeconds), random)
       : backoffSeconds(attempt, failureBackoff, random)
     logger.warn({ err: error, code, attempt, retry_after_seconds: retryAfterSeconds }, 'given back to the queue')
     return { retryAfterSeconds }
