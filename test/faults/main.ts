@@ -5,6 +5,7 @@ import { provideMariadb } from '../../services/local/mariadb.ts'
 import type { Report } from './run.ts'
 import { runScenario, type ScenarioName, scenarios } from './scenario.ts'
 
+let stopping = false
 const interrupted = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
 
 const command = new Command('npm run test:faults --')
@@ -25,14 +26,13 @@ const command = new Command('npm run test:faults --')
   .action(async (options: { scenario: ScenarioName; minutes: number; seed: number; json?: boolean }) => {
     await provideMariadb((line) => console.error(line))
     const { scenario, minutes, seed, json } = options
-    const report = await runScenario({ scenario, seconds: minutes * 60, seed, say: (line) => console.error(line) })
+    const report = await runScenario({ scenario, seconds: minutes * 60, seed, say })
     console.log(json ? JSON.stringify(report) : describe(report))
     if (report.violations.length === 0) return
     console.error(`seed ${seed}, scenario ${scenario}, ${minutes} minutes:\n  ${report.violations.join('\n  ')}`)
     process.exitCode = 1
   })
 
-let stopping = false
 for (const [signal, status] of Object.entries(interrupted)) {
   process.on(signal, () => stop(status))
 }
@@ -43,6 +43,11 @@ function stop(status: number): void {
   if (stopping) return
   stopping = true
   void closeChildren().finally(() => process.exit(status))
+}
+
+/** What ends because it is stopped is no news. */
+function say(line: string): void {
+  if (!stopping) console.error(line)
 }
 
 function describe(report: Report): string {
