@@ -16,6 +16,9 @@ import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/
 /** One Ctrl-C may come twice, from the terminal and from the command that started this one. */
 const repeatedSignalMs = 500
 
+/** Of the grace period, for closing what is left when the consumer has stopped. */
+const closeSeconds = 0.3
+
 const settingNames = [
   ...consumerSettings,
   ...databaseSettings,
@@ -67,11 +70,19 @@ async function run(): Promise<void> {
       signal: stopping,
     })
     try {
-      const consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, logger })
+      const consumer = createConsumer({
+        config: { ...config, GRACE_SECONDS: Math.max(0, config.GRACE_SECONDS - closeSeconds) },
+        jobs: createJobs({ database }),
+        inference,
+        words,
+        logger,
+      })
       consumer.start()
       if (!stopping.aborted) await once(stopping, 'abort')
       logger.info('stopping')
       await consumer.stop()
+      // What still waits for a service that is away is given up: leases run out by themselves.
+      setTimeout(() => process.exit(), closeSeconds * 1000).unref()
     } finally {
       await inference.close()
     }
