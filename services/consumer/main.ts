@@ -51,7 +51,8 @@ async function run(): Promise<void> {
     logger.fatal({ err: error }, 'unexpected, exiting')
     process.exit(1)
   })
-  const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS })
+  let hasStopped = false
+  const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS, hasStopped: () => hasStopped })
   // Every picture is another; libvips would remember the last ones for nothing.
   sharp.cache(false)
 
@@ -81,8 +82,7 @@ async function run(): Promise<void> {
       if (!stopping.aborted) await once(stopping, 'abort')
       logger.info('stopping')
       await consumer.stop()
-      // What still waits for a service that is away is given up: leases run out by themselves.
-      setTimeout(() => process.exit(), closeSeconds * 1000).unref()
+      hasStopped = true
     } finally {
       await inference.close()
     }
@@ -99,8 +99,12 @@ function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !(name in settings) && !name.startsWith('AWS_')))
 }
 
-/** Aborted by the first signal. A second one, or the end of the grace period, ends the process at once. */
-function stopOnSignals({ graceSeconds }: { graceSeconds: number }): AbortSignal {
+/**
+ * Aborted by the first signal. A second one ends the process at once, and so does the end of the grace period: in order where
+ * the consumer has stopped and what is left waits for a service that is away.
+ */
+function stopOnSignals(options: { graceSeconds: number; hasStopped: () => boolean }): AbortSignal {
+  const graceSeconds = Math.max(closeSeconds, options.graceSeconds)
   const stopping = new AbortController()
   let first = 0
   const onSignal = () => {
@@ -110,7 +114,7 @@ function stopOnSignals({ graceSeconds }: { graceSeconds: number }): AbortSignal 
     }
     first = performance.now()
     stopping.abort()
-    setTimeout(() => process.exit(1), graceSeconds * 1000 + 500).unref()
+    setTimeout(() => process.exit(options.hasStopped() ? 0 : 1), graceSeconds * 1000).unref()
   }
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   return stopping.signal

@@ -16,7 +16,7 @@ interface Scenario {
 const leaseSeconds = 3
 const graceSeconds = 2
 const settleSeconds = 240
-const settings = { LEASE_SECONDS: String(leaseSeconds), MUSIC_SECONDS: '1', LOG_LEVEL: 'info' }
+const settings = { LEASE_SECONDS: String(leaseSeconds), MUSIC_SECONDS: '1', METRICS_PORT: '0' }
 
 export const scenarios = {
   chaos: {

@@ -42,7 +42,9 @@ for (const service of services) {
       await slot.start()
       const Body = await drawPicture(1).jpeg().toBuffer()
       for (const index of [1, 2, 3, 4]) {
-        await stack.s3.send(new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: `uploads/${service} ${index}`, Body }))
+        await stack.s3.send(
+          new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: `uploads/${service} ${index}`, Body }),
+        )
       }
       await sleep(700)
       slot.partition(service, 'hang')

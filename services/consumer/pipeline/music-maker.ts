@@ -65,8 +65,8 @@ export function createMusicMaker({ objects, inference, words, now, random, regio
   const decodeAlone = pLimit(1)
 
   /**
-   * Fetches, classifies, composes and stores; what is left to do is the record. Doing it twice stores the same bytes under
-   * the same name. Throws `lease.signal.reason` when that is aborted.
+   * Fetches, classifies, composes and stores; what is left to do is the record. The first
+   * WAV that is stored stays: a second try may differ in the last bits, by what else was in its batch. Throws `lease.signal.reason` when that is aborted.
    */
   async function makeMusic({ id, upload, take, lease, progress, logger }: Order): Promise<Analysis> {
     const { signal } = lease
@@ -91,15 +91,16 @@ export function createMusicMaker({ objects, inference, words, now, random, regio
       { prompt, seed, seconds: musicSeconds },
       { signal, onProgress: (fraction) => progress.report('composing', fraction) },
     )
-    const wav = encodeWav({ channels, sampleRate })
+    const made = encodeWav({ channels, sampleRate })
     const generateMs = stopwatch.lap()
 
     progress.report('storing')
     const key = musicKey(upload.key, id)
-    await retryWrite(
+    // An earlier try may have stored its own and gone, even now while it is thought dead: the record is of what is there.
+    const wav = await retryWrite(
       async () => {
         await lease.confirm()
-        await objects.put({ key, body: wav, contentType: 'audio/wav', signal })
+        return objects.put({ key, body: made, contentType: 'audio/wav', signal })
       },
       {
         signal,
