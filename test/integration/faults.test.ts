@@ -8,6 +8,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { createConsumerSlot } from '../faults/consumer.ts'
 import { services } from '../faults/plan.ts'
+import { runScenario } from '../faults/scenario.ts'
 import { drawPicture } from '../picture.ts'
 import { buildTinyModels } from '../tiny-models.ts'
 
@@ -56,3 +57,11 @@ for (const service of services) {
     assert.deepEqual(violations, [])
   })
 }
+
+test('a short run of every kind of fault loses nothing and does nothing twice', async () => {
+  const said: string[] = []
+  const report = await runScenario({ scenario: 'chaos', seconds: 10, seed: 1, say: (line) => said.push(line) })
+  assert.deepEqual(report.violations, [], said.join('\n'))
+  assert.ok(report.succeeded > 0 && Object.keys(report.failed).length > 0)
+  assert.deepEqual([report.duplicates, report.lost], [0, 0])
+})
