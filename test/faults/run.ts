@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -51,17 +52,19 @@ export async function runFaults(run: Run): Promise<Report> {
     violations.push(what)
   }
   const closers: (() => Promise<unknown>)[] = []
+  const folder = await mkdtemp(join(tmpdir(), 'promenade-faults-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  // Also when interrupted.
+  process.once('exit', remove)
+  closers.push(async () => {
+    process.off('exit', remove)
+    if (violations.length) say(`the consumers' logs are kept in ${folder}`)
+    else remove()
+  })
   try {
-    const [stack, modelDir] = await Promise.all([
-      startStack({ onError: (error) => say(String(error)) }),
-      buildTinyModels(),
-    ])
-    closers.push(stack.close, () => rm(modelDir, { recursive: true }))
-    const logDir = await mkdtemp(join(tmpdir(), 'promenade-faults-'))
-    closers.push(async () => {
-      if (violations.length) say(`the consumers' logs are kept in ${logDir}`)
-      else await rm(logDir, { recursive: true })
-    })
+    const stack = await startStack({ onError: (error) => say(String(error)) })
+    closers.push(stack.close)
+    const modelDir = await buildTinyModels(folder)
     const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: accessKeyId } = stack.env
     const credentials = { accessKeyId: accessKeyId!, secretAccessKey: stack.env.AWS_SECRET_ACCESS_KEY! }
     const sqs = createSqsClient({ region: region!, endpoint, credentials })
@@ -74,7 +77,13 @@ export async function runFaults(run: Run): Promise<Report> {
     const env = { ...stack.env, ...limits, MODEL_DIR: modelDir, ...settings }
     const slots: ConsumerSlot[] = []
     for (let index = 0; index < consumers; index++) {
-      const slot = await createConsumerSlot({ name: `consumer ${index}`, env, graceSeconds, logDir, onViolation })
+      const slot = await createConsumerSlot({
+        name: `consumer ${index}`,
+        env,
+        graceSeconds,
+        logDir: folder,
+        onViolation,
+      })
       closers.push(slot.close)
       slots.push(slot)
     }
@@ -179,7 +188,7 @@ export async function runFaults(run: Run): Promise<Report> {
 }
 
 /** What a consumer must never say, whatever befalls it. */
-function complaints(name: string, log: string): string[] {
+export function complaints(name: string, log: string): string[] {
   return log
     .split('\n')
     .filter(

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { and, eq, like } from 'drizzle-orm'
+import { type Database, openDatabase } from '#shared/db/client.ts'
+import { jobs } from '#shared/db/schema.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
-import { createConsumerSlot } from '../faults/consumer.ts'
+import { type ConsumerSlot, createConsumerSlot } from '../faults/consumer.ts'
 import { services } from '../faults/plan.ts'
+import { complaints } from '../faults/run.ts'
 import { runScenario } from '../faults/scenario.ts'
 import { drawPicture } from '../picture.ts'
 import { buildTinyModels } from '../tiny-models.ts'
@@ -15,6 +19,7 @@ import { buildTinyModels } from '../tiny-models.ts'
 let stack: Stack
 let modelDir: string
 let logDir: string
+let database: Database
 
 before(async () => {
   ;[stack, modelDir, logDir] = await Promise.all([
@@ -22,40 +27,67 @@ before(async () => {
     buildTinyModels(),
     mkdtemp(join(tmpdir(), 'promenade-test-')),
   ])
+  database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
 })
 
 after(async () => {
+  await database?.close()
   await stack?.close()
   for (const folder of [modelDir, logDir]) await rm(folder, { recursive: true })
 })
 
 for (const service of services) {
   test(`while ${service} hangs, SIGTERM ends a consumer in the midst of work in time and with status 0`, async () => {
-    const violations: string[] = []
-    const slot = await createConsumerSlot({
-      name: service,
-      env: { ...stack.env, MODEL_DIR: modelDir, MUSIC_SECONDS: '30', LEASE_SECONDS: '10' },
-      graceSeconds: 2,
-      logDir,
-      onViolation: (what) => violations.push(what),
-    })
-    try {
-      await slot.start()
-      const Body = await drawPicture(1).jpeg().toBuffer()
-      for (const index of [1, 2, 3, 4]) {
-        await stack.s3.send(
-          new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: `uploads/${service} ${index}`, Body }),
-        )
-      }
-      await sleep(700)
-      slot.partition(service, 'hang')
-      await sleep(300)
-      await slot.terminate()
-    } finally {
-      await slot.close()
-    }
-    assert.deepEqual(violations, [])
+    assert.deepEqual(
+      await inTheMidst(service, async (slot) => {
+        slot.partition(service, 'hang')
+        await sleep(300)
+        await slot.terminate()
+      }),
+      [],
+    )
   })
+}
+
+test('when a consumer is killed, its inference process ends by itself and without a word', async () => {
+  assert.deepEqual(await inTheMidst('killed', (slot) => slot.kill(false)), [])
+})
+
+/** What is wrong about a consumer whose every slot is composing when it happens. */
+async function inTheMidst(name: string, happen: (slot: ConsumerSlot) => Promise<void>): Promise<string[]> {
+  const violations: string[] = []
+  const slot = await createConsumerSlot({
+    name,
+    env: { ...stack.env, MODEL_DIR: modelDir, MUSIC_SECONDS: '30', LEASE_SECONDS: '10', METRICS_PORT: '0' },
+    graceSeconds: 2,
+    logDir,
+    onViolation: (what) => violations.push(what),
+  })
+  try {
+    await slot.start()
+    const Body = await drawPicture(1).jpeg().toBuffer()
+    for (const index of [1, 2, 3, 4]) {
+      await stack.s3.send(new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: `uploads/${name} ${index}`, Body }))
+    }
+    await until(async () => (await countComposing(name)) === 4)
+    await happen(slot)
+  } finally {
+    await slot.close()
+  }
+  return [...violations, ...complaints(name, await readFile(slot.logFile, 'utf8'))]
+}
+
+async function countComposing(name: string): Promise<number> {
+  const isComposing = and(eq(jobs.stage, 'composing'), like(jobs.imageKey, `uploads/${name} %`))
+  return database.run((db) => db.$count(jobs, isComposing))
+}
+
+async function until(ask: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 20_000
+  while (!(await ask())) {
+    assert.ok(Date.now() < deadline, `not so within 20 s: ${ask}`)
+    await sleep(20)
+  }
 }
 
 test('a short run of every kind of fault loses nothing and does nothing twice', async () => {
