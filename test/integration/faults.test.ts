@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { PurgeQueueCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import { and, eq, like } from 'drizzle-orm'
+import { createSqsClient } from '#shared/aws/clients.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { jobs } from '#shared/db/schema.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
@@ -20,6 +22,7 @@ let stack: Stack
 let modelDir: string
 let logDir: string
 let database: Database
+let sqs: SQSClient
 
 before(async () => {
   ;[stack, modelDir, logDir] = await Promise.all([
@@ -28,10 +31,14 @@ before(async () => {
     mkdtemp(join(tmpdir(), 'promenade-test-')),
   ])
   database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
+  const { AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = stack.env
+  const credentials = { accessKeyId: AWS_ACCESS_KEY_ID!, secretAccessKey: AWS_SECRET_ACCESS_KEY! }
+  sqs = createSqsClient({ region: AWS_REGION!, endpoint: AWS_ENDPOINT_URL, credentials })
 })
 
 after(async () => {
   await database?.close()
+  sqs?.destroy()
   await stack?.close()
   for (const folder of [modelDir, logDir]) await rm(folder, { recursive: true })
 })
@@ -64,6 +71,8 @@ async function inTheMidst(name: string, happen: (slot: ConsumerSlot) => Promise<
     onViolation: (what) => violations.push(what),
   })
   try {
+    // Of what the last test has left.
+    await sqs.send(new PurgeQueueCommand({ QueueUrl: stack.env.QUEUE_URL }))
     await slot.start()
     const Body = await drawPicture(1).jpeg().toBuffer()
     for (const index of [1, 2, 3, 4]) {
