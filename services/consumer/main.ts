@@ -18,8 +18,8 @@ import { type Monitored, startMonitor } from './telemetry/monitor.ts'
 /** One Ctrl-C may come twice, from the terminal and from the command that started this one. */
 const repeatedSignalMs = 500
 
-/** For sending traces when the grace period is over; the process ends half a second after it. */
-const minFlushMs = 300
+/** Of the grace period, for sending the last traces and closing what is left when the consumer has stopped. */
+const closeSeconds = 0.3
 
 const settingNames = [
   ...consumerSettings,
@@ -56,7 +56,8 @@ async function run(): Promise<void> {
     logger.fatal({ err: error }, 'unexpected, exiting')
     process.exit(1)
   })
-  const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS })
+  let hasStopped = false
+  const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS, hasStopped: () => hasStopped })
   // Every picture is another; libvips would remember the last ones for nothing.
   sharp.cache(false)
 
@@ -99,13 +100,20 @@ async function run(): Promise<void> {
     })
     try {
       metrics.describe({ version, ...modelsOf(inference) })
-      const observers = [metrics.observer, ...(traces ? [traces.observer] : [])]
-      consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, observers, logger })
+      consumer = createConsumer({
+        config: { ...config, GRACE_SECONDS: Math.max(0, config.GRACE_SECONDS - closeSeconds) },
+        jobs: createJobs({ database }),
+        inference,
+        words,
+        observers: [metrics.observer, ...(traces ? [traces.observer] : [])],
+        logger,
+      })
       consumer.start()
       if (!stopping.aborted) await once(stopping, 'abort')
       stoppedAt = performance.now()
       logger.info('stopping')
       await consumer.stop()
+      hasStopped = true
     } finally {
       await inference.close()
     }
@@ -116,7 +124,7 @@ async function run(): Promise<void> {
     await database.close()
     await monitor.close()
   }
-  const flushMs = Math.max(minFlushMs, stoppedAt + config.GRACE_SECONDS * 1000 - performance.now())
+  const flushMs = Math.max(closeSeconds * 1000, stoppedAt + config.GRACE_SECONDS * 1000 - performance.now())
   // A collector that does not answer must not keep the process.
   if (traces && !(await traces.close(flushMs))) process.exit()
 }
@@ -141,8 +149,12 @@ function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !isOurs(name)))
 }
 
-/** Aborted by the first signal. A second one, or the end of the grace period, ends the process at once. */
-function stopOnSignals({ graceSeconds }: { graceSeconds: number }): AbortSignal {
+/**
+ * Aborted by the first signal. A second one ends the process at once, and so does the end of the grace period: in order where
+ * the consumer has stopped and what is left waits for a service that is away.
+ */
+function stopOnSignals(options: { graceSeconds: number; hasStopped: () => boolean }): AbortSignal {
+  const graceSeconds = Math.max(closeSeconds, options.graceSeconds)
   const stopping = new AbortController()
   let first = 0
   const onSignal = () => {
@@ -152,7 +164,7 @@ function stopOnSignals({ graceSeconds }: { graceSeconds: number }): AbortSignal 
     }
     first = performance.now()
     stopping.abort()
-    setTimeout(() => process.exit(1), graceSeconds * 1000 + 500).unref()
+    setTimeout(() => process.exit(options.hasStopped() ? 0 : 1), graceSeconds * 1000).unref()
   }
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   return stopping.signal

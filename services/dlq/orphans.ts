@@ -138,6 +138,8 @@ export function createOrphans({
     }
     const mend = async () => {
       if (!(await inventory.reopen(job))) return false
+      // The consumer lets stand what is stored already.
+      if (kind === 'music_differs') await objects.delete(musicKey(job.key, job.id), signal)
       await announce(upload)
       return true
     }

@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { FastifyInstance, FastifyListenOptions } from 'fastify'
+import type { FastifyInstance, FastifyListenOptions, FastifyReply, FastifyRequest } from 'fastify'
 import { type FauxqsServer, startFauxqs } from 'fauxqs'
+import pLimit from 'p-limit'
 
 export const region = 'us-east-1'
 
@@ -9,9 +10,14 @@ export const maxBodyBytes = 64 * 2 ** 20
 
 /** Starts S3 and SQS, in this process, on a free loopback port. `dir` keeps objects and messages between runs. */
 export async function startEmulator({ dir }: { dir?: string | undefined } = {}): Promise<FauxqsServer> {
-  // fauxqs always listens on every interface and takes bodies of 11 MiB at most. It makes its Fastify application and
-  // begins to listen before it first yields, and Fastify announces each application: so this one is the one to adapt.
-  const adapt = (message: unknown) => listenOnLoopback((message as { fastify: FastifyInstance }).fastify)
+  // fauxqs always listens on every interface, takes bodies of 11 MiB at most and overwrites whatever a PUT says. It makes its
+  // Fastify application and begins to listen before it first yields, and Fastify announces each application: so this one is
+  // the one to adapt.
+  const adapt = (message: unknown) => {
+    const { fastify } = message as { fastify: FastifyInstance }
+    listenOnLoopback(fastify)
+    keepWhatIsThere(fastify)
+  }
   subscribe('fastify.initialization', adapt)
   try {
     return await startFauxqs({
@@ -33,4 +39,22 @@ function listenOnLoopback(app: FastifyInstance): void {
   })
   const listen = app.listen.bind(app) as (options: FastifyListenOptions) => Promise<string>
   Object.assign(app, { listen: (options: FastifyListenOptions) => listen({ ...options, host: '127.0.0.1' }) })
+}
+
+/** `If-None-Match: *`, as S3 has it: 412 where there is an object already. One such PUT at a time, so that one of two is first. */
+function keepWhatIsThere(app: FastifyInstance): void {
+  const oneAtATime = pLimit(1)
+  app.addHook('onRoute', (route) => {
+    if (route.method !== 'PUT' || route.url !== '/:bucket/*') return
+    const put = route.handler as (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+    route.handler = async (request, reply) => {
+      if (request.headers['if-none-match'] !== '*') return put(request, reply)
+      return oneAtATime(async () => {
+        const { statusCode } = await app.inject({ method: 'HEAD', url: request.url })
+        if (statusCode === 404) return put(request, reply)
+        const error = '<Error><Code>PreconditionFailed</Code><Message>There is such an object</Message></Error>'
+        return reply.code(412).type('application/xml').send(error)
+      })
+    }
+  })
 }

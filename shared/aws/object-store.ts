@@ -29,6 +29,8 @@ export interface ListedObject {
   /** By S3's clock; real S3 counts in whole seconds. */
   lastModified: Date
 }
+/** Of an object of ours that is read back. */
+const maxStoredBytes = 64 * 2 ** 20
 
 export type ObjectStore = ReturnType<typeof createObjectStore>
 
@@ -87,7 +89,10 @@ export function createObjectStore({
       })
     },
 
-    /** Overwrites. Metadata values must be ASCII. */
+    /**
+     * Stores an object under a name that is taken once for all. Returns what is there: `body`, or what was stored before and
+     * stays. Metadata values must be ASCII.
+     */
     async put({
       key,
       body,
@@ -100,20 +105,22 @@ export function createObjectStore({
       contentType: string
       metadata?: Record<string, string>
       signal: AbortSignal
-    }): Promise<void> {
-      await call(signal, 'writing the music', (bounded) =>
-        s3.send(
-          new PutObjectCommand({
-            Bucket: bucket,
-            Key: key,
-            Body: body,
-            ContentLength: body.length,
-            ContentType: contentType,
-            ...(metadata && { Metadata: metadata }),
-          }),
-          { abortSignal: bounded },
-        ),
-      )
+    }): Promise<Buffer> {
+      return call(signal, 'writing the music', async (bounded) => {
+        const object = { Bucket: bucket, Key: key }
+        try {
+          const content = { Body: body, ContentLength: body.length, ContentType: contentType }
+          await s3.send(
+            new PutObjectCommand({ ...object, ...content, ...(metadata && { Metadata: metadata }), IfNoneMatch: '*' }),
+            { abortSignal: bounded },
+          )
+          return body
+        } catch (error) {
+          if (!(error instanceof S3ServiceException) || error.$metadata.httpStatusCode !== 412) throw error
+        }
+        const stored = await s3.send(new GetObjectCommand(object), { abortSignal: bounded })
+        return readBounded(addAbortSignal(bounded, stored.Body as Readable), stored.ContentLength, maxStoredBytes)
+      })
     },
 
     /** The newest version of an object, or the one named; undefined when there is none. */

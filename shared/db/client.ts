@@ -27,9 +27,12 @@ const maxWaiting = 1000
 
 /**
  * Strict about data whatever the server's default, with escapes as the driver writes them; a lock is not waited for
- * longer than a statement may take.
+ * longer than a statement may take, nor kept for long by a machine that vanished in the midst of a transaction.
  */
-const session = `set session sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 5`
+const sessionOf = (idleSeconds: number) => `set session
+  sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION',
+  innodb_lock_wait_timeout = 5,
+  wait_timeout = ${Math.ceil(2 * idleSeconds)}`
 
 /** A pool of connections; opens none before the first use. Throws ConfigError. */
 export function openDatabase({
@@ -132,7 +135,7 @@ export function openDatabase({
   async function prepare(connection: PoolConnection, query: Query): Promise<void> {
     // The end of an idle connection is nobody's error: mysql2 takes it out of the pool.
     connection.connection.on('error', () => {})
-    await query({ sql: session })
+    await query({ sql: sessionOf(idleSeconds) })
     openedAt.set(connection.connection, performance.now())
   }
 

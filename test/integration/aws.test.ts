@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { type Message, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import type { FauxqsServer } from 'fauxqs'
 import { createS3Client, createSqsClient } from '#shared/aws/clients.ts'
@@ -74,13 +75,23 @@ test('objects are listed page by page, digested and deleted', async () => {
 test('a picture that is missing or overwritten is not found', async () => {
   const objects = createObjectStore({ s3: clients.s3, bucket })
   const put = (text: string) =>
-    objects.put({ key: 'uploads/over.jpg', body: Buffer.from(text), contentType: 'image/jpeg', signal })
+    clients.s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'uploads/over.jpg', Body: text }))
   assert.equal(await objects.head('uploads/missing.jpg', signal), undefined)
   await fails(objects.get({ key: 'uploads/missing.jpg' }, bounds), PermanentFailure, 'IMAGE_NOT_FOUND')
   await put('first')
   const { etag } = (await objects.head('uploads/over.jpg', signal))!
   await put('second')
   await fails(objects.get({ key: 'uploads/over.jpg', etag }, bounds), PermanentFailure, 'IMAGE_NOT_FOUND')
+})
+
+test('of many that store under one name the first stays, and all are told what is there', async () => {
+  const objects = createObjectStore({ s3: clients.s3, bucket })
+  const bodies = Array.from({ length: 10 }, (_, index) => Buffer.from(`${index}`))
+  const store = (body: Buffer) => objects.put({ key: 'generated/a.wav', body, contentType: 'audio/wav', signal })
+  const [stored, ...others] = await Promise.all(bodies.map(store))
+  assert.ok(bodies.some((body) => body.equals(stored!)))
+  for (const other of others) assert.deepEqual(other, stored)
+  assert.deepEqual(await objects.get({ key: 'generated/a.wav' }, bounds), stored)
 })
 
 test('an object of the most bytes is read, and of one more refused', async () => {

@@ -345,6 +345,29 @@ test('a server that hangs is DATABASE_UNAVAILABLE in bounded time, inside a tran
   }
 })
 
+test('what a machine has locked that vanished in the midst of a transaction is free when the server gives it up', async () => {
+  const id = await jobs.receive(uploadOf('uploads/locked.jpg'))
+  const vanished = openDatabase({ url: server.url, tls: 'off', connectionLimit: 2, idleSeconds: 1 })
+  const locked = Promise.withResolvers<void>()
+  const never = Promise.withResolvers<void>()
+  const hanging = vanished.run((db) =>
+    db.transaction(async (transaction) => {
+      await transaction.update(jobsTable).set({ sizeBytes: 4 }).where(eq(jobsTable.id, id))
+      locked.resolve()
+      await never.promise
+      return transaction.$count(jobsTable)
+    }),
+  )
+  try {
+    await locked.promise
+    assert.deepEqual(await jobs.claim(id, { token: 'a', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
+  } finally {
+    never.resolve()
+    await hanging
+    await vanished.close()
+  }
+})
+
 test('a transaction that another one undoes runs again', async () => {
   const ids = [await jobs.receive(uploadOf('uploads/x.jpg')), await jobs.receive(uploadOf('uploads/y.jpg'))]
   let tries = 0

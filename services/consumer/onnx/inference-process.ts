@@ -100,6 +100,7 @@ function serve(
   })
 }
 
+/** To nobody, where the consumer has just gone: `disconnect` follows. */
 function send(response: Response): void {
-  process.send!(response)
+  if (process.connected) process.send!(response, undefined, undefined, () => {})
 }

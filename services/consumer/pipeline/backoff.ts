@@ -6,8 +6,13 @@ export interface Backoff {
 /** For a try that failed: the same soon, then ever later. */
 export const failureBackoff: Backoff = { firstSeconds: 5, mostSeconds: 300 }
 
-/** For a database, store or model that is away: few enough receives that SQS does not dead-letter the message for it. */
-export const outageBackoff: Backoff = { firstSeconds: 30, mostSeconds: 900 }
+/**
+ * For a database, store or model that is away, in leases: few enough receives that SQS does not dead-letter the message for
+ * it.
+ */
+export function outageBackoff(leaseSeconds: number): Backoff {
+  return { firstSeconds: leaseSeconds / 2, mostSeconds: 15 * leaseSeconds }
+}
 
 /** Doubles with every try, from 1; somewhere between half of it and all of it, so that many do not return at once. */
 export function backoffSeconds(tries: number, { firstSeconds, mostSeconds }: Backoff, random: () => number): number {

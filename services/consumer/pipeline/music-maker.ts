@@ -66,8 +66,9 @@ export function createMusicMaker({ objects, inference, words, random, region, ..
   const decodeAlone = pLimit(1)
 
   /**
-   * Fetches, classifies, composes and stores; what is left to do is the record, whose stage has begun then. Doing it twice
-   * stores the same bytes under the same name. Throws `lease.signal.reason` when that is aborted.
+   * Fetches, classifies, composes and stores; what is left to do is the record, whose stage has begun then. The first WAV
+   * that is stored stays: a second try may differ in the last bits, by what else was in its batch. Throws
+   * `lease.signal.reason` when that is aborted.
    */
   async function makeMusic(order: Order): Promise<Analysis> {
     const { id, upload, take, lease, progress, stopwatch, logger } = order
@@ -98,15 +99,16 @@ export function createMusicMaker({ objects, inference, words, random, region, ..
         onWarning: (message) => logger.warn({ seed }, message),
       },
     )
-    const wav = encodeWav({ channels, sampleRate })
+    const made = encodeWav({ channels, sampleRate })
 
     stopwatch.begin('store')
     progress.report('storing')
     const key = musicKey(upload.key, id)
-    await retryWrite(
+    // An earlier try may have stored its own and gone, even now while it is thought dead: the record is of what is there.
+    const wav = await retryWrite(
       async () => {
         await lease.confirm()
-        await objects.put({ key, body: wav, contentType: 'audio/wav', signal })
+        return objects.put({ key, body: made, contentType: 'audio/wav', signal })
       },
       {
         signal,

@@ -146,7 +146,7 @@ export function createPipeline({
       const code = codeOf(error)
       if (outages.has(code)) onOutage(code)
       begun.ended('retried', { code })
-      return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff, random) }
+      return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff(leaseSeconds), random) }
     }
   }
 
@@ -220,7 +220,7 @@ export function createPipeline({
     const failure = { code, message, retryable: true }
     if (!(await jobs.release({ id, token, error: failure, countAttempt: !isOutage }))) return leave(work)
     const retryAfterSeconds = isOutage
-      ? backoffSeconds(delivery.receiveCount, outageBackoff, random)
+      ? backoffSeconds(delivery.receiveCount, outageBackoff(leaseSeconds), random)
       : backoffSeconds(attempt, failureBackoff, random)
     logger.warn({ err: error, code, retry_after_seconds: retryAfterSeconds }, 'given back to the queue')
     ended('retried', { attempt, code })

@@ -60,7 +60,7 @@ export function createMessageProcessor({
     } catch (error) {
       log.error({ err: error }, 'the message could not be dead-lettered or given back')
       await delivery
-        .extend(backoffSeconds(delivery.receiveCount, outageBackoff, random))
+        .extend(backoffSeconds(delivery.receiveCount, outageBackoff(leaseSeconds), random))
         .catch((cause: unknown) => log.warn({ err: cause }, 'it comes back when its visibility runs out'))
     }
     return false

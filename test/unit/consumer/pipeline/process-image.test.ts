@@ -45,6 +45,15 @@ test('the same picture gives the same bytes of music under any name', async () =
   assert.notDeepEqual([...one.stored.keys()], [...other.stored.keys()])
 })
 
+test('of two tries that differ, the record is of the WAV that was stored first', async () => {
+  const house = build()
+  const first = Buffer.from('RIFF, by a try that was cut off')
+  house.stored.set(musicKey(upload.key, jobId(upload)), first)
+  assert.equal(await house.process(), 'settled')
+  const { musicBytes, musicSha256 } = house.job.analysis!
+  assert.deepEqual([musicBytes, musicSha256], [first.length, createHash('sha256').update(first).digest('hex')])
+})
+
 test('a picture settled before is settled again without work', async () => {
   const house = build()
   house.job.state = 'failed'
@@ -499,9 +508,10 @@ function build(
         return { bytes: options.picture ?? picture, metadata: options.metadata ?? {} }
       },
       put: async ({ key, body }) => {
-        stored.set(key, body)
+        if (!stored.has(key)) stored.set(key, body)
         writes.push('put')
         await at('put')
+        return stored.get(key)!
       },
     },
     inference,
