@@ -6,6 +6,7 @@ import type { Jobs } from '#shared/db/jobs.ts'
 import type { Logger } from '#shared/logger.ts'
 import { createOutages } from './outages.ts'
 import type { Inference } from './pipeline/music-maker.ts'
+import { createPictureReader } from './pipeline/picture-reader.ts'
 import { createPipeline } from './pipeline/process-image.ts'
 import { createMessageProcessor } from './pipeline/process-message.ts'
 import { checkPromptWords, type PromptWords } from './pipeline/prompt-words.ts'
@@ -37,6 +38,7 @@ export function createConsumer({
   inference,
   words,
   logger,
+  env = {},
   now = () => performance.timeOrigin + performance.now(),
   random = Math.random,
 }: {
@@ -46,6 +48,8 @@ export function createConsumer({
   inference: Inference
   words: PromptWords
   logger: Logger
+  /** Of the process that decodes pictures. */
+  env?: NodeJS.ProcessEnv
   /** Milliseconds since 1970; never goes back. */
   now?: () => number
   /** 0 to 1. */
@@ -62,6 +66,11 @@ export function createConsumer({
   }
   const queue = createQueue({ sqs: clients.sqs, queueUrl: config.QUEUE_URL, dlqUrl: config.DLQ_URL })
   const objects = createObjectStore({ s3: clients.s3, bucket: config.BUCKET })
+  const pictures = createPictureReader({
+    maxPixels: config.MAX_IMAGE_PIXELS,
+    graphs: inference.classifierManifest.classifier.graphs,
+    env,
+  })
   const outages = createOutages({
     probes: {
       DATABASE_UNAVAILABLE: jobs.ping,
@@ -75,6 +84,7 @@ export function createConsumer({
   const pipeline = createPipeline({
     jobs,
     objects,
+    pictures,
     inference,
     words,
     now,
@@ -84,7 +94,6 @@ export function createConsumer({
     maxAttempts: config.MAX_ATTEMPTS,
     onOutage: outages.begin,
     maxImageBytes: config.MAX_IMAGE_BYTES,
-    maxImagePixels: config.MAX_IMAGE_PIXELS,
     musicSeconds: config.MUSIC_SECONDS,
   })
   const { processMessage } = createMessageProcessor({
@@ -117,6 +126,7 @@ export function createConsumer({
     /** Gives up or finishes what is in work within GRACE_SECONDS; a consumer once stopped stays so. */
     async stop(): Promise<void> {
       await worker.stop()
+      pictures.close()
       for (const client of Object.values(clients)) client.destroy()
       logger.info('consumer stopped')
     },

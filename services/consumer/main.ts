@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
-import sharp from 'sharp'
 import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
 import { settings } from '#shared/contract/setting.ts'
@@ -49,9 +48,7 @@ async function run(): Promise<void> {
     process.exit(1)
   })
   const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS })
-  // Every picture is another; libvips would remember the last ones for nothing.
-  sharp.cache(false)
-
+  const env = withoutSettings(process.env)
   const database = openDatabase(address)
   try {
     const inference = await startInference({
@@ -63,11 +60,11 @@ async function run(): Promise<void> {
       batchWaitMs: config.BATCH_WAIT_MS,
       maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
       logger,
-      env: withoutSettings(process.env),
+      env,
       signal: stopping,
     })
     try {
-      const consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, logger })
+      const consumer = createConsumer({ config, jobs: createJobs({ database }), inference, words, logger, env })
       consumer.start()
       if (!stopping.aborted) await once(stopping, 'abort')
       logger.info('stopping')
@@ -83,7 +80,7 @@ async function run(): Promise<void> {
   }
 }
 
-/** What the inference process inherits: no setting of ours and no credentials. */
+/** What the inference process and the picture process inherit: no setting of ours and no credentials. */
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !(name in settings) && !name.startsWith('AWS_')))
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import pLimit from 'p-limit'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import { musicKey } from '#shared/contract/key.ts'
 import type { ImageUploaded } from '#shared/contract/queue-message.ts'
@@ -8,11 +7,9 @@ import type { Logger } from '#shared/logger.ts'
 import type { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
 import { encodeWav } from '../audio/wav.ts'
 import type { Classification } from '../classifier/classifier.ts'
-import { preprocess } from '../classifier/preprocess.ts'
 import { analysisOf } from './analysis.ts'
-import { decodePicture } from './decode-picture.ts'
 import type { KeptLease } from './lease.ts'
-import { measurePicture } from './picture-traits.ts'
+import type { PictureReader } from './picture-reader.ts'
 import type { ProgressReporter } from './progress.ts'
 import { composePrompt } from './prompt.ts'
 import type { PromptWords } from './prompt-words.ts'
@@ -36,6 +33,7 @@ export interface Inference {
 
 export interface MusicMakerOptions {
   objects: Pick<ObjectStore, 'get' | 'put'>
+  pictures: Pick<PictureReader, 'read'>
   inference: Inference
   words: PromptWords
   /** Milliseconds. */
@@ -44,7 +42,6 @@ export interface MusicMakerOptions {
   random: () => number
   region: string
   maxImageBytes: number
-  maxImagePixels: number
   musicSeconds: number
 }
 
@@ -59,10 +56,8 @@ interface Order {
 }
 
 /** From a picture in the bucket to its music in the bucket. */
-export function createMusicMaker({ objects, inference, words, now, random, region, ...options }: MusicMakerOptions) {
-  const { maxImageBytes, maxImagePixels, musicSeconds } = options
-  // A large picture takes a gigabyte and every thread of libuv's pool while it is decoded, on which DNS waits too.
-  const decodeAlone = pLimit(1)
+export function createMusicMaker({ objects, pictures, inference, words, ...options }: MusicMakerOptions) {
+  const { now, random, region, maxImageBytes, musicSeconds } = options
 
   /**
    * Fetches, classifies, composes and stores; what is left to do is the record. Doing it twice stores the same bytes under
@@ -79,7 +74,7 @@ export function createMusicMaker({ objects, inference, words, now, random, regio
     const fetchMs = stopwatch.lap()
 
     progress.report('classifying')
-    const { traits, views } = await decodeAlone(() => look(bytes, signal))
+    const { traits, views } = await pictures.read(bytes, signal)
     const classification = await inference.classify(views, { signal })
     const classifyMs = stopwatch.lap()
 
@@ -124,17 +119,6 @@ export function createMusicMaker({ objects, inference, words, now, random, regio
       models: { classifier: classifierManifest, music: musicManifest },
       timings: { queueMs: stopwatch.queueMs, fetchMs, classifyMs, generateMs, storeMs, totalMs: stopwatch.total() },
     })
-  }
-
-  async function look(bytes: Buffer, signal: AbortSignal) {
-    signal.throwIfAborted()
-    const picture = await decodePicture(bytes, { maxPixels: maxImagePixels })
-    signal.throwIfAborted()
-    const { graphs } = inference.classifierManifest.classifier
-    const traits = await measurePicture(picture)
-    const views: Float32Array[] = []
-    for (const { image } of graphs) views.push(await preprocess(bytes, image, { limitInputPixels: maxImagePixels }))
-    return { traits, views }
   }
 
   return { makeMusic }

@@ -9,6 +9,7 @@ import type { Analysis, Claim, JobError } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
 import { createPipeline } from '../../../../services/consumer/pipeline/process-image.ts'
+import { readPicture } from '../../../../services/consumer/pipeline/read-picture.ts'
 import { uploadOf } from '../../../job.ts'
 import { drawPicture } from '../../../picture.ts'
 import { createStubInference, promptWords } from '../../../stub-inference.ts'
@@ -383,6 +384,10 @@ function build(
         await at('put')
       },
     },
+    pictures: {
+      read: (bytes) =>
+        readPicture(bytes, { maxPixels: 1_000_000, graphs: inference.classifierManifest.classifier.graphs }),
+    },
     inference,
     words: promptWords,
     now: options.now ?? (() => 0),
@@ -392,7 +397,6 @@ function build(
     maxAttempts: 3,
     onOutage: (code) => outages.push(code),
     maxImageBytes: 1_000_000,
-    maxImagePixels: 1_000_000,
     musicSeconds: 0.5,
   })
   return {
