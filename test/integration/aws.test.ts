@@ -177,6 +177,23 @@ test('a dead letter carries body, reason and key, in text that SQS takes', async
   assert.equal(decodeURIComponent(values.image_key!), 'uploads/a b\u0001/한.jpg')
 })
 
+for (const [room, kept] of [
+  [0, []],
+  [60, ['reason_code', 'attempts']],
+  [400, ['reason_code', 'reason', 'attempts', 'failed_at']],
+] as const) {
+  test(`a dead letter whose body leaves ${room} bytes of what SQS takes says as much as fits`, async () => {
+    const { queue, receive, receiveDead } = createQueues(`full-${room}`)
+    emulator.sendMessage(`full-${room}`, 'x'.repeat(2 ** 20 - room))
+    const reason = 'the body is not JSON, and this says it at some length'
+    const imageKey = `uploads/${'x'.repeat(500)}`
+    await queue.deadLetter((await receive())!, { reasonCode: 'MESSAGE_UNREADABLE', reason, attempts: 1, imageKey })
+    const dead = (await receiveDead())!
+    assert.equal(dead.Body?.length, 2 ** 20 - room)
+    assert.deepEqual(Object.keys(dead.MessageAttributes ?? {}).toSorted(), kept.toSorted())
+  })
+}
+
 test('a queue that is away is an outage', async () => {
   const { queue } = createQueues('gone')
   emulator.deleteQueue('gone')
