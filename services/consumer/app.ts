@@ -7,6 +7,7 @@ import type { Logger } from '#shared/logger.ts'
 import { createOutages } from './outages.ts'
 import type { Inference } from './pipeline/music-maker.ts'
 import { combineObservers, type Observer } from './pipeline/observer.ts'
+import { createPictureReader } from './pipeline/picture-reader.ts'
 import { createPipeline } from './pipeline/process-image.ts'
 import { createMessageProcessor } from './pipeline/process-message.ts'
 import { checkPromptWords, type PromptWords } from './pipeline/prompt-words.ts'
@@ -44,6 +45,7 @@ export function createConsumer({
   words,
   observers = [],
   logger,
+  env = {},
   now = () => performance.timeOrigin + performance.now(),
   random = Math.random,
 }: {
@@ -54,6 +56,8 @@ export function createConsumer({
   words: PromptWords
   observers?: Partial<Observer>[]
   logger: Logger
+  /** Of the process that decodes pictures. */
+  env?: NodeJS.ProcessEnv
   /** Milliseconds since 1970; never goes back. */
   now?: () => number
   /** 0 to 1. */
@@ -73,6 +77,11 @@ export function createConsumer({
   const count = async (url: string) =>
     createQueue({ sqs: clients.sqs, queueUrl: url, dlqUrl, timeoutMs: countTimeoutMs }).depth()
   const objects = createObjectStore({ s3: clients.s3, bucket: config.BUCKET })
+  const pictures = createPictureReader({
+    maxPixels: config.MAX_IMAGE_PIXELS,
+    graphs: inference.classifierManifest.classifier.graphs,
+    env,
+  })
   const outages = createOutages({
     probes: {
       DATABASE_UNAVAILABLE: jobs.ping,
@@ -90,6 +99,7 @@ export function createConsumer({
   const pipeline = createPipeline({
     jobs,
     objects,
+    pictures,
     inference,
     words,
     now,
@@ -100,7 +110,6 @@ export function createConsumer({
     onOutage: outages.begin,
     observer,
     maxImageBytes: config.MAX_IMAGE_BYTES,
-    maxImagePixels: config.MAX_IMAGE_PIXELS,
     musicSeconds: config.MUSIC_SECONDS,
   })
   const { processMessage } = createMessageProcessor({
@@ -134,6 +143,7 @@ export function createConsumer({
     /** Gives up or finishes what is in work within GRACE_SECONDS; a consumer once stopped stays so. */
     async stop(): Promise<void> {
       await worker.stop()
+      pictures.close()
       for (const client of Object.values(clients)) client.destroy()
       logger.info('consumer stopped')
     },

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
-import sharp from 'sharp'
 import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
 import { settings } from '#shared/contract/setting.ts'
@@ -58,9 +57,7 @@ async function run(): Promise<void> {
   })
   let hasStopped = false
   const stopping = stopOnSignals({ graceSeconds: config.GRACE_SECONDS, hasStopped: () => hasStopped })
-  // Every picture is another; libvips would remember the last ones for nothing.
-  sharp.cache(false)
-
+  const env = withoutSettings(process.env)
   const version = await readVersion()
   const metrics = createMetrics()
   const traces = config.OTEL_EXPORTER_OTLP_ENDPOINT
@@ -95,7 +92,7 @@ async function run(): Promise<void> {
       maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
       logger,
       observer: metrics.inference,
-      env: withoutSettings(process.env),
+      env,
       signal: stopping,
     })
     try {
@@ -107,6 +104,7 @@ async function run(): Promise<void> {
         words,
         observers: [metrics.observer, ...(traces ? [traces.observer] : [])],
         logger,
+        env,
       })
       consumer.start()
       if (!stopping.aborted) await once(stopping, 'abort')
@@ -143,7 +141,7 @@ async function readVersion(): Promise<string> {
   return JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version
 }
 
-/** What the inference process inherits: no setting of ours and no credentials. */
+/** What the inference process and the picture process inherit: no setting of ours and no credentials. */
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isOurs = (name: string) => name in settings || name.startsWith('AWS_') || name.startsWith('OTEL_')
   return Object.fromEntries(Object.entries(env).filter(([name]) => !isOurs(name)))

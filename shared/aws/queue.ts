@@ -32,6 +32,8 @@ export const replayCountAttribute = 'replay_count'
 /** SQS refuses a message with more. */
 const maxAttributes = 10
 const maxReasonLength = 1_000
+/** SQS's limit on a message's body and attributes together. */
+const maxMessageBytes = 2 ** 20
 /** SQS's limit, from the receipt of the message. */
 const maxVisibilitySeconds = 43_200
 /** How SQS says that a receipt handle has had its time. */
@@ -128,8 +130,9 @@ export function failureIdOf({ MessageAttributes: attributes }: Message): string 
 }
 
 /**
- * Ours come first, then as many of the message's own as fit; of an earlier failure nothing is kept. `image_key` is
- * percent-encoded (decodeURIComponent gives the key): keys may hold characters that SQS refuses.
+ * Ours come first, the most telling before the others, then the message's own: as many as fit, which beside a body as large
+ * as SQS takes may be none; of an earlier failure nothing is kept. `image_key` is percent-encoded (decodeURIComponent
+ * gives the key): keys may hold characters that SQS refuses.
  */
 function deadLetterAttributes(
   message: Message,
@@ -138,16 +141,25 @@ function deadLetterAttributes(
 ): Record<string, MessageAttributeValue> {
   const { [replayCountAttribute]: replayCount, ...others } = message.MessageAttributes ?? {}
   const ours: Record<string, MessageAttributeValue> = {
-    ...(replayCount && { [replayCountAttribute]: replayCount }),
     reason_code: text(reasonCode),
-    reason: text(sqsText(reason).slice(0, maxReasonLength).toWellFormed() || reasonCode),
-    failed_at: text(failedAt.toISOString()),
-    attempts: { DataType: 'Number', StringValue: String(attempts) },
-    ...(imageKey && { image_key: text(imageKey.split('/').map(encodeURIComponent).join('/')) }),
     ...(failureId && { failure_id: text(failureId) }),
+    ...(replayCount && { [replayCountAttribute]: replayCount }),
+    reason: text(sqsText(reason).slice(0, maxReasonLength).toWellFormed() || reasonCode),
+    attempts: { DataType: 'Number', StringValue: String(attempts) },
+    failed_at: text(failedAt.toISOString()),
+    ...(imageKey && { image_key: text(imageKey.split('/').map(encodeURIComponent).join('/')) }),
   }
   const theirs = Object.entries(others).filter(([name]) => !failureAttributes.some((each) => each === name))
-  return { ...Object.fromEntries(theirs.slice(0, maxAttributes - Object.keys(ours).length)), ...ours }
+  const attributes: Record<string, MessageAttributeValue> = {}
+  let room = maxMessageBytes - Buffer.byteLength(message.Body ?? '')
+  for (const [name, value] of [...Object.entries(ours), ...theirs].slice(0, maxAttributes)) {
+    const { DataType: type = '', StringValue: string = '', BinaryValue: binary = '' } = value
+    const bytes = [name, type, string, binary].reduce((sum, part) => sum + Buffer.byteLength(part), 0)
+    if (bytes > room) continue
+    attributes[name] = value
+    room -= bytes
+  }
+  return attributes
 }
 
 function text(value: string): MessageAttributeValue {

@@ -240,6 +240,22 @@ test('a dead letter that was sent again says nothing of its earlier failure, but
   await queue.deadLetter(message, { reasonCode: 'IMAGE_EMPTY', reason: 'empty', attempts: 1, failureId: 'f-1' })
   assert.equal(failureIdOf((await receiveDead())!), 'f-1')
 })
+for (const [room, kept] of [
+  [0, []],
+  [60, ['reason_code', 'attempts']],
+  [400, ['reason_code', 'reason', 'attempts', 'failed_at']],
+] as const) {
+  test(`a dead letter whose body leaves ${room} bytes of what SQS takes says as much as fits`, async () => {
+    const { queue, receive, receiveDead } = createQueues(`full-${room}`)
+    emulator.sendMessage(`full-${room}`, 'x'.repeat(2 ** 20 - room))
+    const reason = 'the body is not JSON, and this says it at some length'
+    const imageKey = `uploads/${'x'.repeat(500)}`
+    await queue.deadLetter((await receive())!, { reasonCode: 'MESSAGE_UNREADABLE', reason, attempts: 1, imageKey })
+    const dead = (await receiveDead())!
+    assert.equal(dead.Body?.length, 2 ** 20 - room)
+    assert.deepEqual(Object.keys(dead.MessageAttributes ?? {}).toSorted(), kept.toSorted())
+  })
+}
 
 test('a queue that is away is an outage', async () => {
   const { queue } = createQueues('gone')

@@ -7,7 +7,6 @@ import { type Raster, resample, sourceWindow, type Window } from './resample.ts'
 const oversampling = 4
 /** Rows of pixel values between which others get their turn: some milliseconds of work. */
 const bandRows = 32
-const timeoutSeconds = 30
 
 /**
  * A picture to the pixel values [3, crop, crop] that the classifier's graph takes: as a viewer would see it (turned by
@@ -39,7 +38,7 @@ export async function preprocess(
 
 /** The part of the picture that is seen, where it lies in the whole, and what to resize the whole to. */
 async function decode(picture: Buffer, image: ImageSpec, limitInputPixels: number) {
-  const decoder = sharp(picture, { limitInputPixels, autoOrient: true }).timeout({ seconds: timeoutSeconds })
+  const decoder = sharp(picture, { limitInputPixels, autoOrient: true })
   const size = (await decoder.metadata()).autoOrient
   const target = resizedTo(size, image)
   const [width, height] = [reduced(size.width, target.width), reduced(size.height, target.height)]

@@ -1,18 +1,14 @@
 import sharp, { type Metadata, type Sharp } from 'sharp'
-import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
+import { PermanentFailure } from '#shared/failure.ts'
 import { type PictureType, sniffPictureType } from './picture-type.ts'
 
 /** Pixels; enough for everything but the classifier, which resamples the original itself. */
 const maxSide = 1024
 
-/** Decoding a picture within the bounds takes a second or two; a machine in trouble may need more. */
-const timeoutSeconds = 30
-
 /**
  * Checks and decodes a picture to the end: by content and never by name, in sRGB, turned as its EXIF says, the first frame of
- * several, reduced to 1,024 pixels a side. Pixels are bounded by the header, before anything is decoded. Throws
- * PermanentFailure IMAGE_EMPTY, IMAGE_UNSUPPORTED_TYPE, IMAGE_TOO_MANY_PIXELS or IMAGE_CORRUPT; RetryableFailure
- * IMAGE_CORRUPT when decoding runs out of time, since a busy machine may be the reason.
+ * several, reduced to 1,024 pixels a side. Pixels are bounded by the header, before anything is decoded; time is not. Throws
+ * PermanentFailure IMAGE_EMPTY, IMAGE_UNSUPPORTED_TYPE, IMAGE_TOO_MANY_PIXELS or IMAGE_CORRUPT.
  */
 export async function decodePicture(bytes: Buffer, { maxPixels }: { maxPixels: number }): Promise<Sharp> {
   if (bytes.length === 0) throw new PermanentFailure('IMAGE_EMPTY', 'The file has no bytes')
@@ -23,7 +19,6 @@ export async function decodePicture(bytes: Buffer, { maxPixels }: { maxPixels: n
   checkHeader(type, await readHeader(bytes), maxPixels)
   try {
     const { data, info } = await sharp(bytes, { limitInputPixels: maxPixels, autoOrient: true, failOn: 'warning' })
-      .timeout({ seconds: timeoutSeconds })
       .resize(maxSide, maxSide, { fit: 'inside', withoutEnlargement: true })
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
@@ -37,7 +32,7 @@ export async function decodePicture(bytes: Buffer, { maxPixels }: { maxPixels: n
 
 async function readHeader(bytes: Buffer): Promise<Metadata> {
   try {
-    return await sharp(bytes, { limitInputPixels: false }).timeout({ seconds: timeoutSeconds }).metadata()
+    return await sharp(bytes, { limitInputPixels: false }).metadata()
   } catch (cause) {
     throw corrupt(cause)
   }
@@ -59,10 +54,7 @@ function unsupported(message: string): PermanentFailure {
 }
 
 /** libvips reports every complaint on a line of its own; the first says what happened. */
-function corrupt(cause: unknown): Error {
+function corrupt(cause: unknown): PermanentFailure {
   const [reason = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n')
-  const message = `The picture cannot be decoded: ${reason}`
-  return /^timeout/i.test(reason)
-    ? new RetryableFailure('IMAGE_CORRUPT', message, { cause })
-    : new PermanentFailure('IMAGE_CORRUPT', message, { cause })
+  return new PermanentFailure('IMAGE_CORRUPT', `The picture cannot be decoded: ${reason}`, { cause })
 }

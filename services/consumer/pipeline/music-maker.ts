@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import pLimit from 'p-limit'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import { musicKey } from '#shared/contract/key.ts'
 import type { ImageUploaded } from '#shared/contract/queue-message.ts'
@@ -8,11 +7,9 @@ import type { Logger } from '#shared/logger.ts'
 import type { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
 import { encodeWav } from '../audio/wav.ts'
 import type { Classification } from '../classifier/classifier.ts'
-import { preprocess } from '../classifier/preprocess.ts'
 import { analysisOf } from './analysis.ts'
-import { decodePicture } from './decode-picture.ts'
 import type { KeptLease } from './lease.ts'
-import { measurePicture } from './picture-traits.ts'
+import type { PictureReader } from './picture-reader.ts'
 import type { ProgressReporter } from './progress.ts'
 import { composePrompt } from './prompt.ts'
 import type { PromptWords } from './prompt-words.ts'
@@ -36,13 +33,13 @@ export interface Inference {
 
 export interface MusicMakerOptions {
   objects: Pick<ObjectStore, 'get' | 'put'>
+  pictures: Pick<PictureReader, 'read'>
   inference: Inference
   words: PromptWords
   /** 0 to 1. */
   random: () => number
   region: string
   maxImageBytes: number
-  maxImagePixels: number
   musicSeconds: number
 }
 
@@ -60,10 +57,8 @@ interface Order {
 }
 
 /** From a picture in the bucket to its music in the bucket. */
-export function createMusicMaker({ objects, inference, words, random, region, ...options }: MusicMakerOptions) {
-  const { maxImageBytes, maxImagePixels, musicSeconds } = options
-  // A large picture takes a gigabyte and every thread of libuv's pool while it is decoded, on which DNS waits too.
-  const decodeAlone = pLimit(1)
+export function createMusicMaker({ objects, pictures, inference, words, ...options }: MusicMakerOptions) {
+  const { random, region, maxImageBytes, musicSeconds } = options
 
   /**
    * Fetches, classifies, composes and stores; what is left to do is the record, whose stage has begun then. The first WAV
@@ -83,7 +78,7 @@ export function createMusicMaker({ objects, inference, words, random, region, ..
 
     stopwatch.begin('classify')
     progress.report('classifying')
-    const { traits, views } = await decodeAlone(() => look(bytes, signal))
+    const { traits, views } = await pictures.read(bytes, signal)
     const classification = await inference.classify(views, { signal })
 
     stopwatch.begin('generate')
@@ -140,17 +135,6 @@ export function createMusicMaker({ objects, inference, words, random, region, ..
         totalMs: stopwatch.total(),
       },
     })
-  }
-
-  async function look(bytes: Buffer, signal: AbortSignal) {
-    signal.throwIfAborted()
-    const picture = await decodePicture(bytes, { maxPixels: maxImagePixels })
-    signal.throwIfAborted()
-    const { graphs } = inference.classifierManifest.classifier
-    const traits = await measurePicture(picture)
-    const views: Float32Array[] = []
-    for (const { image } of graphs) views.push(await preprocess(bytes, image, { limitInputPixels: maxImagePixels }))
-    return { traits, views }
   }
 
   return { makeMusic }

@@ -12,6 +12,7 @@ import { imageLogger } from '#shared/logger.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
 import type { EndedTry } from '../../../../services/consumer/pipeline/observer.ts'
 import { createPipeline } from '../../../../services/consumer/pipeline/process-image.ts'
+import { readPicture } from '../../../../services/consumer/pipeline/read-picture.ts'
 import { uploadOf } from '../../../job.ts'
 import { drawPicture } from '../../../picture.ts'
 import { createStubInference, promptWords } from '../../../stub-inference.ts'
@@ -514,6 +515,10 @@ function build(
         return stored.get(key)!
       },
     },
+    pictures: {
+      read: (bytes) =>
+        readPicture(bytes, { maxPixels: 1_000_000, graphs: inference.classifierManifest.classifier.graphs }),
+    },
     inference,
     words: promptWords,
     now: options.now ?? (() => 0),
@@ -524,7 +529,6 @@ function build(
     onOutage: (code) => outages.push(code),
     observer: { tryEnded: (each) => ended.push(each) },
     maxImageBytes: 1_000_000,
-    maxImagePixels: 1_000_000,
     musicSeconds: 0.5,
   })
   return {
