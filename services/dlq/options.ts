@@ -27,7 +27,7 @@ export function limitOption(most = maxReceived): Option {
 }
 
 export function rateOption(): Option {
-  return new Option('--rate <number>', 'messages a second at most').argParser(readRate).default(10)
+  return new Option('--rate <number>', 'messages a second at most').argParser(rateUpTo(500)).default(10)
 }
 
 export function maxReplaysOption(): Option {
@@ -67,10 +67,12 @@ export function readAge(text: string): number {
   return age
 }
 
-export function readRate(text: string): number {
-  const rate = Number(text)
-  if (rate >= 0.01 && rate <= 500) return rate
-  throw new InvalidArgumentError('It must be a number from 0.01 to 500.')
+export function rateUpTo(most: number) {
+  return (text: string): number => {
+    const rate = Number(text)
+    if (rate >= 0.01 && rate <= most) return rate
+    throw new InvalidArgumentError(`It must be a number from 0.01 to ${most}.`)
+  }
 }
 
 function wholeNumber(least: number, most: number) {

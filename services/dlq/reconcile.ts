@@ -14,7 +14,7 @@ import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobInventory } from '#shared/db/job-inventory.ts'
 import { printable } from '#shared/printable.ts'
 import { jsonLine } from './json-line.ts'
-import { readAge, readRate } from './options.ts'
+import { rateUpTo, readAge } from './options.ts'
 import { createOrphans, type Orphan } from './orphans.ts'
 
 const settingNames = ['AWS_REGION', 'AWS_ENDPOINT_URL', 'BUCKET', 'QUEUE_URL', 'DLQ_URL', ...databaseSettings] as const
@@ -58,7 +58,7 @@ export function addReconcile(program: Command, surroundings: Surroundings): void
         .argParser(readSeconds)
         .default(15 * 60, '15m'),
     )
-    .option('--rate <number>', 'events sent per second at most', readRate, 50)
+    .option('--rate <number>', 'events sent per second at most', rateUpTo(10_000), 50)
     .option('--verify-bytes', 'read all music and compare it with the digest in its row')
     .option('--delete-orphan-music', 'with --yes, delete music of no job or of a failed one, whose picture is gone')
     .option('--json', 'JSON Lines, for programs')
