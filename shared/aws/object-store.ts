@@ -49,17 +49,20 @@ export function createObjectStore({
 }) {
   async function call<T>(signal: AbortSignal, what: string, run: (bounded: AbortSignal) => Promise<T>): Promise<T> {
     signal.throwIfAborted()
-    // Not AbortSignal.timeout, which would be kept, with all that listens to it, until the time is up.
-    const tooLong = new AbortController()
-    const timer = setTimeout(() => tooLong.abort(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs)
+    // Neither AbortSignal.timeout nor AbortSignal.any, which outlive the call.
+    const bounded = new AbortController()
+    const abort = () => bounded.abort(signal.reason)
+    signal.addEventListener('abort', abort)
+    const timer = setTimeout(() => bounded.abort(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs)
     try {
-      return await run(AbortSignal.any([signal, tooLong.signal]))
+      return await run(bounded.signal)
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof PermanentFailure) throw error
       throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reasonOf(error)}`, { cause: error })
     } finally {
       clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
     }
   }
 
