@@ -36,10 +36,13 @@ export async function createConsumerSlot({
   let child: Child | undefined
   let pid = 0
   let starts = 0
+  let closed = false
   const healers = new Map<Service, () => void>()
 
-  /** Resolves when it takes messages. */
+  /** Resolves when it takes messages, or when it was ended before. */
   async function start(): Promise<void> {
+    if (closed) return
+    pid = 0
     const mark = `start ${++starts}`
     const started = startChild({
       command: 'sh',
@@ -51,7 +54,12 @@ export async function createConsumerSlot({
     child = started
     const [, found] = await logged(started, mark, /pid (\d+)/)
     pid = Number(found)
-    await logged(started, mark, /"msg":"consumer started"/)
+    try {
+      await logged(started, mark, /"msg":"consumer started"/)
+    } catch (error) {
+      if (child === started) throw error
+      return
+    }
     void started.ended.then((how) => {
       if (child === started) onViolation(`${name} ended by itself: ${how}; see ${logFile}`)
     })
@@ -94,7 +102,7 @@ export async function createConsumerSlot({
     name,
     logFile,
     start,
-    isUp: () => child !== undefined,
+    isUp: () => child !== undefined && pid > 0,
     pid: () => pid,
     inferencePid,
 
@@ -152,6 +160,7 @@ export async function createConsumerSlot({
     },
 
     async close(): Promise<void> {
+      closed = true
       const ending = child
       child = undefined
       send('SIGCONT', -pid)

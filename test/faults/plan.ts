@@ -81,6 +81,19 @@ export function planOutages(awaySeconds: number): Fault[] {
   )
 }
 
+const names: Record<Fault['kind'], string> = {
+  kill: 'kills',
+  terminate: 'terminations',
+  'kill inference': 'inference kills',
+  'hang inference': 'inference hangs',
+  pause: 'pauses',
+  partition: 'partitions',
+}
+
+export function nameOfFault(fault: Fault): string {
+  return fault.kind === 'partition' ? `${names.partition} (${fault.service})` : names[fault.kind]
+}
+
 export function describeFault({ at, kind, ...fault }: Fault): string {
   const rest = Object.entries(fault).map(
     ([name, value]) => `${name} ${typeof value === 'number' ? round(value) : value}`,

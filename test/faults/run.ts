@@ -11,7 +11,7 @@ import { startStack } from '../../services/local/stack.ts'
 import { buildTinyModels } from '../tiny-models.ts'
 import { type ConsumerSlot, createConsumerSlot } from './consumer.ts'
 import { checkInvariants, type Findings } from './invariants.ts'
-import { describeFault, type Fault } from './plan.ts'
+import { describeFault, type Fault, nameOfFault } from './plan.ts'
 import { createUploader } from './uploader.ts'
 import { limits, type PlannedUpload } from './uploads.ts'
 
@@ -36,7 +36,7 @@ export interface Report extends Findings {
   uploads: number
   versions: number
   copies: number
-  /** Faults by kind, those that found their victim down included. */
+  /** By kind. */
   faults: Record<string, number>
   /** Until all was at rest, from the last fault or upload. */
   settledAfterSeconds: number
@@ -51,6 +51,9 @@ export async function runFaults(run: Run): Promise<Report> {
     say(`VIOLATION ${what}`)
     violations.push(what)
   }
+  const inflicted: Fault[] = []
+  /** Aborted when nothing more is to happen. */
+  const stop = new AbortController()
   const closers: (() => Promise<unknown>)[] = []
   const folder = await mkdtemp(join(tmpdir(), 'promenade-faults-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
@@ -93,10 +96,9 @@ export async function runFaults(run: Run): Promise<Report> {
     const begun = performance.now()
     const elapsed = () => (performance.now() - begun) / 1000
     const happen = async (at: number, what: () => Promise<void>) => {
-      await sleep(Math.max(0, at - elapsed()) * 1000)
+      await sleep(Math.max(0, at - elapsed()) * 1000, undefined, { signal: stop.signal })
       await what()
     }
-    const stop = new AbortController()
     const watching = watch?.(slots, stop.signal)
     const telling = tell()
     await Promise.all([
@@ -130,7 +132,7 @@ export async function runFaults(run: Run): Promise<Report> {
       uploads: uploads.length,
       versions: versions.size,
       copies: uploader.copies(),
-      faults: countBy(faults, ({ kind, ...fault }) => ('service' in fault ? `${kind} of ${fault.service}` : kind)),
+      faults: countBy(inflicted, nameOfFault),
       settledAfterSeconds,
       seconds: elapsed(),
     }
@@ -163,26 +165,28 @@ export async function runFaults(run: Run): Promise<Report> {
     violations.push(String(error))
     throw error
   } finally {
+    stop.abort()
     for (const close of closers.toReversed()) await close().catch((error: unknown) => say(String(error)))
   }
 
   async function inflict(fault: Fault, slots: ConsumerSlot[]): Promise<void> {
+    const slot = slots[fault.kind === 'partition' ? 0 : fault.consumer]!
+    if (fault.kind !== 'partition' && !slot.isUp()) return
     say(describeFault(fault))
+    inflicted.push(fault)
     if (fault.kind === 'partition') {
       const whom = fault.consumer === undefined ? slots : [slots[fault.consumer]!]
       const healers = whom.map((slot) => slot.partition(fault.service, fault.how))
-      await sleep(fault.seconds * 1000)
+      await sleep(fault.seconds * 1000, undefined, { signal: stop.signal })
       for (const heal of healers) heal()
       return
     }
-    const slot = slots[fault.consumer]!
-    if (!slot.isUp()) return
     if (fault.kind === 'kill inference') return slot.signalInference('SIGKILL')
     if (fault.kind === 'hang inference') return slot.signalInference('SIGSTOP')
     if (fault.kind === 'pause') return slot.pause(fault.seconds, fault.withInference)
     if (fault.kind === 'kill') await slot.kill(fault.withInference)
     else await slot.terminate()
-    await sleep(fault.downSeconds * 1000)
+    await sleep(fault.downSeconds * 1000, undefined, { signal: stop.signal })
     await slot.start()
   }
 }
