@@ -1,3 +1,4 @@
+import { errorCodes } from '#shared/contract/error-code.ts'
 import type { Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/jobs.ts'
 
@@ -50,7 +51,10 @@ function analysisOf(row: NonNullable<FoundJob['analysis']>) {
   }
 }
 
-function errorOf({ errorCode, errorMessage, errorRetryable }: FoundJob['job']) {
-  if (!errorCode) return {}
-  return { error: { code: errorCode, message: errorMessage ?? '', retryable: errorRetryable ?? false } }
+/** What was wrong with a picture is told; what went wrong with us is for the log and the dead letter alone. */
+function errorOf({ errorCode: code, errorMessage, errorRetryable }: FoundJob['job']) {
+  if (!code) return {}
+  const retryable = errorRetryable ?? false
+  const message = (!retryable && errorMessage) || errorCodes[code].title
+  return { error: { code, message, retryable } }
 }

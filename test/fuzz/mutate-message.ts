@@ -130,7 +130,7 @@ const mutations: Record<string, Mutation> = {
     const json = draw.pick(shapes(subject))
     for (let count = 1 + draw.int(3); count > 0; count--) {
       const [owner, name] = draw.pick(fields(json))
-      owner[name] = draw.pick(oddValues)
+      owner[name] = structuredClone(draw.pick(oddValues))
     }
     return JSON.stringify(json)
   },

@@ -4,6 +4,7 @@ import { createPictureReader } from '../../services/consumer/pipeline/picture-re
 import type { Reading } from '../../services/consumer/pipeline/read-picture.ts'
 import { drawPicture } from '../picture.ts'
 import { createStubInference } from '../stub-inference.ts'
+import { userMessageFault } from '../user-message.ts'
 import type { Outcome } from './outcome.ts'
 
 const maxPixels = 100_000_000
@@ -30,7 +31,7 @@ export async function withPictureReader<T>(
       const milliseconds = performance.now() - startedAt
       const { code, message } = error as PermanentFailure
       if (error instanceof PermanentFailure && code.startsWith('IMAGE_')) {
-        const fault = messageFault(message)
+        const fault = userMessageFault(message)
         return { result: code, ...(fault && { fault }), milliseconds }
       }
       return { result: code, fault: String(error), milliseconds }
@@ -52,15 +53,6 @@ function faultOf({ traits, views }: Reading): string | undefined {
   const all = [...Object.values(numbers), ...dominantColors.flatMap(({ lab, share }) => [...lab, share])]
   if (!all.every(Number.isFinite)) return `the traits are not all numbers: ${JSON.stringify(traits)}`
   if (!views.every((view) => view.every(Number.isFinite))) return 'a view of the picture is not all numbers'
-  return undefined
-}
-
-/** Users read it. */
-function messageFault(message: string): string | undefined {
-  if (message.length > 300) return `the reason has ${message.length} characters`
-  if (!/^[ -~\n]*$/.test(message)) return `the reason has bytes of the file: ${JSON.stringify(message)}`
-  if (/(^|\s)\/\w+\/|node_modules|\n/.test(message))
-    return `the reason tells of the machine: ${JSON.stringify(message)}`
   return undefined
 }
 
