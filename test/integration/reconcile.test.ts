@@ -370,7 +370,7 @@ test('thousands are found page by page; cut off, the same again sends the rest',
 test('what is asked for wrongly is told with status 2, and nothing is looked at', async () => {
   for (const [args, message] of [
     [['--prefix', 'generated/'], /Pictures are under uploads\//],
-    [['--older-than', 'soon'], /such as 15m/],
+    [['--older-than', 'soon'], /such as 30m/],
     [['--rate', '0'], /above 0/],
     [['everything'], /too many arguments/],
   ] as const) {
