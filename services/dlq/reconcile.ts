@@ -121,11 +121,15 @@ async function reconcile(options: ReconcileOptions, { env, stdout, stderr, signa
     for (const search of searches) {
       for await (const orphans of search()) {
         const settle = async (orphan: Orphan) => {
+          signal.throwIfAborted()
           const outcome = await settled(orphan, options)
           counts[outcome]++
           await write((options.json ? jsonOf : rowOf)({ ...orphan, outcome }))
         }
-        await Promise.all(orphans.map((orphan) => limit(settle, orphan)))
+        // One that fails ends the command, but only when those begun beside it have ended too.
+        const ends = await Promise.allSettled(orphans.map((orphan) => limit(settle, orphan)))
+        const failed = ends.find((end) => end.status === 'rejected')
+        if (failed) throw failed.reason
       }
     }
     stderr.write(summaryOf(counts, seen))

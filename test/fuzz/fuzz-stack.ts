@@ -25,7 +25,7 @@ import type { Findings } from './outcome.ts'
 
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 /** The queue must get shorter within this time. */
-const patienceMs = 60_000
+const patienceMs = 240_000
 const slots = 4
 
 /**

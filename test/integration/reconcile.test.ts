@@ -371,7 +371,7 @@ test('what is asked for wrongly is told with status 2, and nothing is looked at'
   for (const [args, message] of [
     [['--prefix', 'generated/'], /Pictures are under uploads\//],
     [['--older-than', 'soon'], /such as 30m/],
-    [['--rate', '0'], /above 0/],
+    [['--rate', '0'], /from 0\.01 to 10000/],
     [['everything'], /too many arguments/],
   ] as const) {
     await assert.rejects(reconcile([...args]), (error: Error & { exitCode?: number }) => {
