@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -43,10 +43,10 @@ export async function createConsumerSlot({
   async function start(): Promise<void> {
     if (closed) return
     pid = 0
-    const mark = `start ${++starts}`
+    const mark = `start ${++starts},`
     const started = startChild({
       command: 'sh',
-      args: ['-c', `echo "${mark}, pid $$"; exec "$@"`, name, process.execPath, entry],
+      args: ['-c', `echo "${mark} pid $$"; exec "$@"`, name, process.execPath, entry],
       env: ownEnv,
       logFile,
       graceMilliseconds: graceSeconds * 1000 + 2_000,
@@ -70,24 +70,15 @@ export async function createConsumerSlot({
     const deadline = performance.now() + readySeconds * 1000
     for (;;) {
       const ended = await Promise.race([of.ended, sleep(50)])
-      const found = (await logSince(mark)).match(line)
+      const found = (await readFile(logFile, 'utf8')).split(mark)[1]?.match(line)
       if (found) return found
       if (ended === undefined && performance.now() < deadline) continue
       throw new Error(`${name}: ${ended ?? 'not ready'} before ${line}; its log ends with:\n${await logTail(logFile)}`)
     }
   }
 
-  async function logSince(mark: string): Promise<string> {
-    const text = await readFile(logFile, 'utf8')
-    const begin = text.lastIndexOf(mark)
-    return begin < 0 ? '' : text.slice(begin)
-  }
-
-  async function inferencePid(): Promise<number | undefined> {
-    const log = await logSince(`start ${starts}, pid`)
-    const lines = [...log.matchAll(/"pid":(\d+),"executionProviders":[^\n]*"inference process ready"/g)]
-    return lines.length ? Number(lines.at(-1)![1]) : undefined
-  }
+  /** The consumer itself and the processes that it has started, by the names of their files. */
+  const processes = () => processesOf(pid)
 
   /** Nothing happens to a process that is gone already. */
   function send(signal: NodeJS.Signals, to: number | undefined): void {
@@ -103,18 +94,18 @@ export async function createConsumerSlot({
     logFile,
     start,
     isUp: () => child !== undefined && pid > 0,
-    pid: () => pid,
-    inferencePid,
+    processes,
 
-    /** SIGKILL; where its inference process is spared, that one has to notice by itself. */
-    async kill(withInference: boolean): Promise<void> {
+    /** SIGKILL; where the processes that it has started are spared, they have to notice by themselves. */
+    async kill(withChildren: boolean): Promise<void> {
       const ending = child
       if (!ending) return
       child = undefined
-      const orphan = await inferencePid()
-      send('SIGKILL', withInference ? -pid : pid)
+      send('SIGKILL', withChildren ? -pid : pid)
+      // What stands still notices nothing.
+      send('SIGCONT', -pid)
       await ending.ended
-      await gone(orphan)
+      await gone()
       await ending.close()
     },
 
@@ -128,18 +119,18 @@ export async function createConsumerSlot({
       const how = await Promise.race([ending.ended, sleep((graceSeconds + exitSlackSeconds) * 1000, 'nothing')])
       const seconds = (performance.now() - begun) / 1000
       if (how !== 'exit status 0') onViolation(`${name} answered SIGTERM with ${how} after ${seconds.toFixed(1)} s`)
-      await gone(await inferencePid())
+      await gone()
       await ending.close()
     },
 
-    async signalInference(signal: NodeJS.Signals): Promise<void> {
-      if (child) send(signal, await inferencePid())
+    async signalChild(name: 'inference-process' | 'picture-process', signal: NodeJS.Signals): Promise<void> {
+      if (child) send(signal, (await processes()).get(name)?.pid)
     },
 
-    /** Stands still for so long, its inference process too where that is asked for. */
-    async pause(seconds: number, withInference: boolean): Promise<void> {
+    /** Stands still for so long, with or without the processes that it has started. */
+    async pause(seconds: number, withChildren: boolean): Promise<void> {
       if (!child) return
-      const whom = withInference ? -pid : pid
+      const whom = withChildren ? -pid : pid
       send('SIGSTOP', whom)
       await sleep(seconds * 1000)
       send('SIGCONT', whom)
@@ -169,10 +160,12 @@ export async function createConsumerSlot({
     },
   }
 
-  async function gone(orphan: number | undefined): Promise<void> {
+  async function gone(): Promise<void> {
     const deadline = performance.now() + exitSlackSeconds * 1000
-    while (orphan && (await isAlive(orphan))) {
-      if (performance.now() > deadline) return onViolation(`the inference process ${orphan} of ${name} outlives it`)
+    for (;;) {
+      const left = [...(await processes()).keys()]
+      if (left.length === 0) return
+      if (performance.now() > deadline) return onViolation(`${left} of ${name} outlive it`)
       await sleep(50)
     }
   }
@@ -200,20 +193,15 @@ async function openWires({ AWS_ENDPOINT_URL: aws, QUEUE_URL, DLQ_URL, DATABASE_U
   }
 }
 
-/** A process that has ended and that nobody has asked about yet is none. */
-async function isAlive(pid: number): Promise<boolean> {
-  const state = await askPs('stat', pid)
-  return state !== '' && !state.startsWith('Z')
-}
-
-export async function residentMegabytes(pid: number): Promise<number> {
-  return Math.round(Number(await askPs('rss', pid)) / 1024)
-}
-
-/** Empty when there is no such process. */
-async function askPs(column: string, pid: number): Promise<string> {
-  const { stdout } = await promisify(execFile)('ps', ['-o', `${column}=`, '-p', String(pid)]).catch(() => ({
-    stdout: '',
-  }))
-  return stdout.trim()
+/** Those that have ended and that nobody has asked about yet are none. */
+async function processesOf(group: number): Promise<Map<string, { pid: number; megabytes: number }>> {
+  const { stdout } = await promisify(execFile)('ps', ['-e', '-o', 'pid=,pgid=,rss=,stat=,args='])
+  const rows = stdout.split('\n').map((line) => line.trim().split(/ +/))
+  const alive = rows.filter(([, pgid, , stat]) => Number(pgid) === group && !stat?.startsWith('Z'))
+  return new Map(
+    alive.map(([pid, , kilobytes, , ...args]) => {
+      const file = args.find((arg) => arg.endsWith('.ts')) ?? args.join(' ')
+      return [basename(file, '.ts'), { pid: Number(pid), megabytes: Math.round(Number(kilobytes) / 1024) }]
+    }),
+  )
 }

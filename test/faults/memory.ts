@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ConsumerSlot, residentMegabytes } from './consumer.ts'
+import type { ConsumerSlot } from './consumer.ts'
 
 const intervalSeconds = 10
 const samplesPerInterval = 5
@@ -7,7 +7,7 @@ const samplesPerInterval = 5
 const mostGrowthMegabytes = 25
 
 /**
- * Samples the resident memory of each consumer and of its inference process until aborted. By the second quarter caches and
+ * Samples the resident memory of each consumer and of the processes that it has started, until aborted. By the second quarter caches and
  * garbage have reached their usual size: from then on the median must not grow. Returns what has grown.
  */
 export async function watchMemory({
@@ -22,13 +22,13 @@ export async function watchMemory({
   const series = new Map<string, number[]>()
   for (let sample = 0; !signal.aborted; sample++) {
     for (const slot of slots) {
-      const pids = { [slot.name]: slot.pid(), [`inference of ${slot.name}`]: await slot.inferencePid() }
-      for (const [name, pid] of Object.entries(pids)) {
-        if (pid) series.set(name, [...(series.get(name) ?? []), await residentMegabytes(pid)])
+      for (const [name, { megabytes }] of await slot.processes()) {
+        const of = `${slot.name}, ${name}`
+        series.set(of, [...(series.get(of) ?? []), megabytes])
       }
     }
     if (sample % samplesPerInterval === 0) {
-      say(`      ${Array.from(series, ([name, values]) => `${name} ${values.at(-1)} MB`).join(', ')}`)
+      say(`      ${Array.from(series, ([name, values]) => `${name}: ${values.at(-1)} MB`).join('; ')}`)
     }
     await sleep((intervalSeconds * 1000) / samplesPerInterval, undefined, { signal }).catch(() => {})
   }

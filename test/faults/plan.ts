@@ -7,11 +7,12 @@ export type Partition = (typeof partitions)[number]
 
 /** What befalls whom and when, in seconds from the start. Without `consumer`: all of them. */
 export type Fault = { at: number } & (
-  | { kind: 'kill'; consumer: number; withInference: boolean; downSeconds: number }
+  | { kind: 'kill'; consumer: number; withChildren: boolean; downSeconds: number }
   | { kind: 'terminate'; consumer: number; downSeconds: number }
   | { kind: 'kill inference'; consumer: number }
   | { kind: 'hang inference'; consumer: number }
-  | { kind: 'pause'; consumer: number; withInference: boolean; seconds: number }
+  | { kind: 'kill decoder'; consumer: number }
+  | { kind: 'pause'; consumer: number; withChildren: boolean; seconds: number }
   | { kind: 'partition'; consumer?: number; service: Service; how: Partition; seconds: number }
 )
 
@@ -43,13 +44,14 @@ export function planChaos({ seed, seconds, consumers, leaseSeconds }: PlanOption
 
   function drawFault(at: number, consumer: number): Fault {
     const lot = draw.between(0, 100)
-    const withInference = draw.between(0, 1) < 0.5
+    const withChildren = draw.between(0, 1) < 0.5
     const downSeconds = draw.between(0, 2)
-    if (lot < 22) return { at, kind: 'kill', consumer, withInference, downSeconds }
+    if (lot < 22) return { at, kind: 'kill', consumer, withChildren, downSeconds }
     if (lot < 36) return { at, kind: 'terminate', consumer, downSeconds }
-    if (lot < 48) return { at, kind: 'kill inference', consumer }
+    if (lot < 44) return { at, kind: 'kill inference', consumer }
+    if (lot < 48) return { at, kind: 'kill decoder', consumer }
     if (lot < 52) return { at, kind: 'hang inference', consumer }
-    if (lot < 68) return { at, kind: 'pause', consumer, withInference, seconds: leaseSeconds * draw.between(1.1, 2) }
+    if (lot < 68) return { at, kind: 'pause', consumer, withChildren, seconds: leaseSeconds * draw.between(1.1, 2) }
     const whom = draw.between(0, 1) < 0.6 ? { consumer } : {}
     const service = draw.of(services)
     return { at, kind: 'partition', ...whom, service, how: draw.of(partitions), seconds: draw.between(1, 8) }
@@ -63,7 +65,7 @@ export function planKills({ seed, seconds, consumers }: PlanOptions, interval = 
     at: (index + 1) * interval,
     kind: 'kill' as const,
     consumer: index % consumers,
-    withInference: draw.between(0, 1) < 0.5,
+    withChildren: draw.between(0, 1) < 0.5,
     downSeconds: 0,
   }))
 }
@@ -86,6 +88,7 @@ const names: Record<Fault['kind'], string> = {
   terminate: 'terminations',
   'kill inference': 'inference kills',
   'hang inference': 'inference hangs',
+  'kill decoder': 'decoder kills',
   pause: 'pauses',
   partition: 'partitions',
 }

@@ -181,10 +181,11 @@ export async function runFaults(run: Run): Promise<Report> {
       for (const heal of healers) heal()
       return
     }
-    if (fault.kind === 'kill inference') return slot.signalInference('SIGKILL')
-    if (fault.kind === 'hang inference') return slot.signalInference('SIGSTOP')
-    if (fault.kind === 'pause') return slot.pause(fault.seconds, fault.withInference)
-    if (fault.kind === 'kill') await slot.kill(fault.withInference)
+    if (fault.kind === 'kill inference') return slot.signalChild('inference-process', 'SIGKILL')
+    if (fault.kind === 'kill decoder') return slot.signalChild('picture-process', 'SIGKILL')
+    if (fault.kind === 'hang inference') return slot.signalChild('inference-process', 'SIGSTOP')
+    if (fault.kind === 'pause') return slot.pause(fault.seconds, fault.withChildren)
+    if (fault.kind === 'kill') await slot.kill(fault.withChildren)
     else await slot.terminate()
     await sleep(fault.downSeconds * 1000, undefined, { signal: stop.signal })
     await slot.start()

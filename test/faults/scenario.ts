@@ -46,7 +46,8 @@ export const scenarios = {
     plan: ({ seconds }) => planOutages(seconds / 6),
   },
   soak: {
-    description: 'a steady load and no faults; the memory of the consumer and of its inference process must stay flat',
+    description:
+      'a steady load and no faults; the memory of the consumer and of the processes that it starts must stay flat',
     consumers: 1,
     rate: 3,
     mixed: false,

@@ -56,7 +56,7 @@ for (const service of services) {
   })
 }
 
-test('when a consumer is killed, its inference process ends by itself and without a word', async () => {
+test('when a consumer is killed, the processes that it has started end by themselves and without a word', async () => {
   assert.deepEqual(await inTheMidst('killed', (slot) => slot.kill(false)), [])
 })
 

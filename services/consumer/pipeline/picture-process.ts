@@ -30,6 +30,7 @@ async function answerTo(bytes: Buffer): Promise<Answer> {
   }
 }
 
+/** To nobody, where the consumer has just gone: `disconnect` follows. */
 function send(answer: Answer): void {
-  process.send!(answer)
+  if (process.connected) process.send!(answer, undefined, undefined, () => {})
 }
