@@ -137,9 +137,10 @@ export function createOrphans({
       return { kind, ...orphan, remedy: 'none: this version of the picture is gone' }
     }
     const mend = async () => {
-      if (!(await inventory.reopen(job))) return false
-      // The consumer lets stand what is stored already.
+      // The consumer lets stand what is stored already, so it goes before any consumer may take the job: cut off here, the
+      // row lacks its music.
       if (kind === 'music_differs') await objects.delete(musicKey(job.key, job.id), signal)
+      if (!(await inventory.reopen(job))) return false
       await announce(upload)
       return true
     }
