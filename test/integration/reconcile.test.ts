@@ -367,6 +367,25 @@ test('thousands are found page by page; cut off, the same again sends the rest',
   await purge()
 })
 
+test('cut off, no job is queued again without its event', async () => {
+  const prefix = 'uploads/cut off/'
+  const keys = Array.from({ length: 12 }, (_, index) => `${prefix}${index}.jpg`)
+  for (const key of keys) await upload(key)
+  await arrived(keys.length)
+  await consume()
+  for (const key of keys) await remove(musicKey(key, (await find(key)).job.id))
+  const interrupt = new AbortController()
+  const cutOff = reconcile(['--prefix', prefix, '--older-than', '0s', '--rate', '5', '--yes'], {
+    signal: interrupt.signal,
+  })
+  await arrived(2)
+  interrupt.abort(new Error('interrupted'))
+  await assert.rejects(cutOff, /interrupted/)
+  const queued = (await rowsUnder(prefix)).filter(({ job }) => job.state === 'queued')
+  assert.equal(queued.length, await depth())
+  await purge()
+})
+
 test('what is asked for wrongly is told with status 2, and nothing is looked at', async () => {
   for (const [args, message] of [
     [['--prefix', 'generated/'], /Pictures are under uploads\//],
