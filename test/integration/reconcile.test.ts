@@ -275,7 +275,14 @@ test('a success that is not whole is made whole: the same job, one row, and the 
   // The models are others by now.
   await consume({ inference: { compose: async () => [new Float32Array(6400).fill(0.125)] } })
   await assertWhole(keys.filter((key) => key !== `${prefix}gone picture`))
-  assert.equal((await find(`${prefix}no music`)).analysis!.musicBytes, 44 + 2 * 6400)
+  for (const name of ['no music', 'short music', 'other music', 'no row']) {
+    const { musicBytes, durationSeconds, sampleRate } = (await find(prefix + name)).analysis!
+    assert.deepEqual(
+      [musicBytes, durationSeconds],
+      [44 + 2 * 6400, 6400 / sampleRate],
+      `${name}: the row tells of its WAV`,
+    )
+  }
   assert.equal((await find(`${prefix}gone picture`)).job.state, 'succeeded', 'what cannot be mended stays as it is')
   const after = await reconcile(['--prefix', prefix, ...atOnce, '--verify-bytes'])
   assert.deepEqual(kindsByKey(after.orphans), { [`${prefix}gone picture`]: 'row_without_music left' })
