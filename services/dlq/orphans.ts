@@ -137,9 +137,10 @@ export function createOrphans({
       return { kind, ...orphan, remedy: 'none: this version of the picture is gone' }
     }
     const mend = async () => {
+      // The consumer lets stand what is stored already, and records it as its own. So it goes before any consumer may take
+      // the job: cut off here, the row lacks its music, or the job its row.
+      if (kind !== 'row_without_music') await objects.delete(musicKey(job.key, job.id), signal)
       if (!(await inventory.reopen(job))) return false
-      // The consumer lets stand what is stored already.
-      if (kind === 'music_differs') await objects.delete(musicKey(job.key, job.id), signal)
       await announce(upload)
       return true
     }

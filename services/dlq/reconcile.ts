@@ -99,12 +99,13 @@ async function reconcile(options: ReconcileOptions, { env, stdout, stderr, signa
     if (visible + inFlight > 0) {
       stderr.write(`${visible + inFlight} messages are on the queue: what waits there for long counts as lost\n`)
     }
-    const turn = createPace(options.rate, signal)
+    const failing = new AbortController()
+    const ended = AbortSignal.any([signal, failing.signal])
+    const turn = createPace(options.rate, ended)
     const { seen, searches } = createOrphans({
       objects: createObjectStore({ s3, bucket }),
       inventory: createJobInventory({ database, bucket }),
       announce: async (upload) => {
-        await turn()
         const requestId = randomBytes(8).toString('hex').toUpperCase()
         await queue.send(s3Notification({ ...upload, region, principal, requestId }))
       },
@@ -121,15 +122,17 @@ async function reconcile(options: ReconcileOptions, { env, stdout, stderr, signa
     for (const search of searches) {
       for await (const orphans of search()) {
         const settle = async (orphan: Orphan) => {
-          signal.throwIfAborted()
+          ended.throwIfAborted()
+          // Waited for before anything is changed: an interruption in the midst of a mend would leave half of it.
+          if (orphan.mend && options.yes) await turn()
           const outcome = await settled(orphan, options)
           counts[outcome]++
           await write((options.json ? jsonOf : rowOf)({ ...orphan, outcome }))
         }
-        // One that fails ends the command, but only when those begun beside it have ended too.
-        const ends = await Promise.allSettled(orphans.map((orphan) => limit(settle, orphan)))
-        const failed = ends.find((end) => end.status === 'rejected')
-        if (failed) throw failed.reason
+        const fail = (error: unknown) => failing.abort(error)
+        // One that fails ends the command: no other is begun, and those begun beside it have ended by then.
+        await Promise.all(orphans.map((orphan) => limit(settle, orphan).catch(fail)))
+        failing.signal.throwIfAborted()
       }
     }
     stderr.write(summaryOf(counts, seen))

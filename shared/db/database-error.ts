@@ -4,6 +4,12 @@ import { RetryableFailure } from '../failure.ts'
 /** The database is there, and does not take a statement for what it says. */
 export class DatabaseRefusal extends Error {
   override name = 'DatabaseRefusal'
+
+  /** False where it may be the statement itself, or the server, that is at fault. 1366 has no class of its own in MySQL. */
+  get isAboutData(): boolean {
+    const { errno, sqlState = '' } = this.cause as DriverError
+    return sqlState.startsWith('22') || errno === 1366
+  }
 }
 
 /** What the driver's own errors carry; `errno` and `sqlState` come from the server. */
@@ -24,10 +30,12 @@ const dropped = new Set([1053, 1317, 1927, 4031])
 
 /**
  * The server is there and does not serve: too many connections, access or database not (or no longer) granted,
- * tables or columns not yet migrated, read-only during a failover, statement time limits, and TiDB's storage away.
+ * tables or columns not yet migrated, read-only during a failover, statement time limits, disk, table or memory full, and
+ * TiDB's storage away.
  */
 const unavailable = new Set([
-  1040, 1044, 1045, 1049, 1054, 1142, 1146, 1203, 1226, 1290, 1792, 1836, 1969, 3024, 9001, 9002, 9003, 9004, 9005,
+  1021, 1030, 1037, 1040, 1041, 1044, 1045, 1049, 1054, 1114, 1135, 1142, 1146, 1203, 1226, 1290, 1792, 1836, 1969,
+  3024, 9001, 9002, 9003, 9004, 9005,
 ])
 
 /** How mysql2's pool itself refuses; these errors have no code. */

@@ -111,7 +111,7 @@ export function createJobs({ database }: { database: Database }) {
             .onDuplicateKeyUpdate({ set: { sequencer: newest } })
         })
       } catch (error) {
-        if (!(error instanceof DatabaseRefusal)) throw error
+        if (!(error instanceof DatabaseRefusal && error.isAboutData)) throw error
         throw new PermanentFailure('MESSAGE_UNREADABLE', error.message, { cause: error })
       }
       return id

@@ -275,7 +275,14 @@ test('a success that is not whole is made whole: the same job, one row, and the 
   // The models are others by now.
   await consume({ inference: { compose: async () => [new Float32Array(6400).fill(0.125)] } })
   await assertWhole(keys.filter((key) => key !== `${prefix}gone picture`))
-  assert.equal((await find(`${prefix}no music`)).analysis!.musicBytes, 44 + 2 * 6400)
+  for (const name of ['no music', 'short music', 'other music', 'no row']) {
+    const { musicBytes, durationSeconds, sampleRate } = (await find(prefix + name)).analysis!
+    assert.deepEqual(
+      [musicBytes, durationSeconds],
+      [44 + 2 * 6400, 6400 / sampleRate],
+      `${name}: the row tells of its WAV`,
+    )
+  }
   assert.equal((await find(`${prefix}gone picture`)).job.state, 'succeeded', 'what cannot be mended stays as it is')
   const after = await reconcile(['--prefix', prefix, ...atOnce, '--verify-bytes'])
   assert.deepEqual(kindsByKey(after.orphans), { [`${prefix}gone picture`]: 'row_without_music left' })
@@ -364,6 +371,25 @@ test('thousands are found page by page; cut off, the same again sends the rest',
   assert.deepEqual([status, count('mended')], [0, keys.length])
   assert.equal(new Set(orphans.map(({ key }) => key)).size, keys.length)
   assert.equal(await depth(), keys.length)
+  await purge()
+})
+
+test('cut off, no job is queued again without its event', async () => {
+  const prefix = 'uploads/cut off/'
+  const keys = Array.from({ length: 12 }, (_, index) => `${prefix}${index}.jpg`)
+  for (const key of keys) await upload(key)
+  await arrived(keys.length)
+  await consume()
+  for (const key of keys) await remove(musicKey(key, (await find(key)).job.id))
+  const interrupt = new AbortController()
+  const cutOff = reconcile(['--prefix', prefix, '--older-than', '0s', '--rate', '5', '--yes'], {
+    signal: interrupt.signal,
+  })
+  await arrived(2)
+  interrupt.abort(new Error('interrupted'))
+  await assert.rejects(cutOff, /interrupted/)
+  const queued = (await rowsUnder(prefix)).filter(({ job }) => job.state === 'queued')
+  assert.equal(queued.length, await depth())
   await purge()
 })
 

@@ -210,7 +210,15 @@ export function createPipeline({
     if (permanent || (attempt >= maxAttempts && !isOutage)) {
       if (!(await jobs.renew({ id, token, leaseSeconds }))) return leave(work)
       const failure = { reasonCode: code, reason: message, attempts: attempt, imageKey: upload.key, failureId: token }
-      await delivery.deadLetter(failure)
+      try {
+        await delivery.deadLetter(failure)
+      } catch (cause) {
+        // Were it counted, a dead-letter queue that is away for long would in the end be what the picture failed with.
+        await jobs
+          .release({ id, token, countAttempt: false })
+          .catch((error: unknown) => logger.warn({ err: error }, 'the job is free when its lease is over'))
+        throw cause
+      }
       if (!(await jobs.fail({ id, token, code, message, retryable: !permanent }))) return leave(work)
       logger.warn({ err: error, code }, 'failed for good, dead-lettered')
       ended('failed', { attempt, code })

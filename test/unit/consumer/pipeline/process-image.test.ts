@@ -232,11 +232,18 @@ test('with the database away nothing is begun', async () => {
   assert.deepEqual(house.writes, [])
 })
 
-test('a failure that cannot be dead-lettered is not recorded, and tried again', async () => {
-  const house = build({ picture: Buffer.alloc(0), during: { deadLetter: failWith(new Error('away')) } })
-  assert.deepEqual(await house.process(), { retryAfterSeconds: 30 })
-  assert.deepEqual(house.writes, [])
-  assert.equal(house.job.state, 'processing')
+test('a failure that cannot be dead-lettered is not recorded, and tried again, uncounted and under its own code', async () => {
+  let isAway = true
+  const deadLetter = () => {
+    if (isAway) throw new RetryableFailure('STORAGE_UNAVAILABLE', 'away')
+  }
+  const house = build({ picture: Buffer.alloc(0), during: { deadLetter } })
+  for (const _ of [1, 2, 3, 4]) assert.deepEqual(await house.process(), { retryAfterSeconds: 30 })
+  assert.deepEqual(house.writes, ['release', 'release', 'release', 'release'])
+  assert.deepEqual([house.job.state, house.job.attempt], ['queued', 0])
+  isAway = false
+  assert.equal(await house.process(), 'settled')
+  assert.deepEqual([house.job.error?.code, house.deadLetters[0]?.attempts], ['IMAGE_EMPTY', 1])
 })
 
 for (const stage of ['get', 'classify', 'compose'] as const) {

@@ -21,6 +21,8 @@ for (const [name, error, expected] of [
   ['duplicate key', answer(1062), { conflict: false, dropped: false, answer: true, away: false }],
   ['column missing', answer(1054), { conflict: false, dropped: false, answer: true, away: true }],
   ['tables missing', answer(1146), { conflict: false, dropped: false, answer: true, away: true }],
+  ['disk full', answer(1021), { conflict: false, dropped: false, answer: true, away: true }],
+  ['table full', answer(1114), { conflict: false, dropped: false, answer: true, away: true }],
   ['access denied', answer(1045, { fatal: true }), { conflict: false, dropped: false, answer: false, away: true }],
   ['server shuts down', answer(1053), { conflict: false, dropped: true, answer: false, away: true }],
   [
@@ -61,3 +63,16 @@ test("drizzle's error, which repeats the statement with its values, is not what 
   assert.equal(surfaced.message, 'The database refused a statement: said')
   assert.doesNotMatch(String((surfaced.cause as Error).stack), /a secret value/)
 })
+
+for (const [name, error, aboutData] of [
+  ['data too long', answer(1406, { sqlState: '22001' }), true],
+  ['text that is no text, in MySQL', answer(1366), true],
+  ['an error nobody has heard of', answer(1105), false],
+  ['a statement the server does not know', answer(1064, { sqlState: '42000' }), false],
+] as const) {
+  test(`${name} is ${aboutData ? '' : 'not '}a fault of what the statement says`, () => {
+    const surfaced = surfacedError(error)
+    assert.ok(surfaced instanceof DatabaseRefusal)
+    assert.equal(surfaced.isAboutData, aboutData)
+  })
+}
