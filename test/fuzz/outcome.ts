@@ -31,9 +31,11 @@ export function createFindings(seed: number) {
     add({ kind, number, group, origin }: Case, { result, fault, milliseconds }: Outcome): void {
       const results = groups.get(group) ?? new Map<string, number>()
       groups.set(group, results.set(result, (results.get(result) ?? 0) + 1))
-      const what = `${kind} ${number} of seed ${seed} (${origin})`
+      const isHostile = group === 'hostile'
+      const what = isHostile ? origin : `${kind} ${number} of seed ${seed} (${origin})`
+      const again = isHostile ? '--pictures 0 --messages 0' : `--seed ${seed} --${kind} ${number}`
       if (milliseconds > slowest.milliseconds) slowest = { milliseconds, what: `${what}: ${result}` }
-      if (fault) faults.push(`${what}: ${fault}\n  npm run test:fuzz -- --seed ${seed} --${kind} ${number}`)
+      if (fault) faults.push(`${what}: ${fault}\n  npm run test:fuzz -- ${again}`)
     },
     slowest: () => slowest,
     /** Cases by group and result. */

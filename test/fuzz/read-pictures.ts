@@ -32,7 +32,7 @@ export async function withPictureReader<T>(
       const { code, message } = error as PermanentFailure
       if (error instanceof PermanentFailure && code.startsWith('IMAGE_')) {
         const fault = userMessageFault(message)
-        return { result: code, ...(fault && { fault }), milliseconds }
+        return { result: code, ...(fault && { fault: `${fault}: ${JSON.stringify(message)}` }), milliseconds }
       }
       return { result: code, fault: String(error), milliseconds }
     }
