@@ -19,17 +19,20 @@ import { Command } from 'commander'
 import { eq, like, sql } from 'drizzle-orm'
 import { pino } from 'pino'
 import { createS3Client, createSqsClient } from '#shared/aws/clients.ts'
+import { createObjectStore } from '#shared/aws/object-store.ts'
 import { createQueue } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
 import { musicKey } from '#shared/contract/key.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
 import { s3Notification } from '#shared/contract/s3-notification.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
+import { createJobInventory } from '#shared/db/job-inventory.ts'
 import { createJobs, type FoundJob, type Jobs } from '#shared/db/jobs.ts'
 import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { printable } from '#shared/printable.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
+import { createOrphans, type Orphan } from '../../services/dlq/orphans.ts'
 import { addReconcile } from '../../services/dlq/reconcile.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
@@ -286,6 +289,39 @@ test('a success that is not whole is made whole: the same job, one row, and the 
   assert.equal((await find(`${prefix}gone picture`)).job.state, 'succeeded', 'what cannot be mended stays as it is')
   const after = await reconcile(['--prefix', prefix, ...atOnce, '--verify-bytes'])
   assert.deepEqual(kindsByKey(after.orphans), { [`${prefix}gone picture`]: 'row_without_music left' })
+})
+
+test('mending that is cut off never leaves a job queued whose wrong music is still there', async () => {
+  const key = 'uploads/cut off.jpg'
+  await upload(key)
+  await arrived(1)
+  await consume()
+  const { job } = await find(key)
+  await upload(musicKey(key, job.id), Buffer.alloc(100))
+  const objects = createObjectStore({ s3: stack.s3, bucket: stack.env.BUCKET! })
+  const { searches } = createOrphans({
+    objects: { ...objects, delete: () => Promise.reject(new Error('cut off')) },
+    inventory: createJobInventory({ database, bucket: stack.env.BUCKET! }),
+    announce: async () => {},
+    bucket: stack.env.BUCKET!,
+    prefix: key,
+    olderThanSeconds: 0,
+    verifyBytes: false,
+    deleteMusic: false,
+    now: Date.now,
+    signal: new AbortController().signal,
+  })
+  const found: Orphan[] = []
+  for (const search of searches) for await (const orphans of search()) found.push(...orphans)
+  assert.deepEqual(
+    found.map(({ kind }) => kind),
+    ['music_differs'],
+  )
+  await assert.rejects(found[0]!.mend!(), /cut off/)
+  assert.equal((await find(key)).job.state, 'succeeded')
+  assert.equal((await reconcile(['--prefix', key, ...atOnce, '--yes'])).status, 0)
+  await consume()
+  await assertWhole([key])
 })
 
 test('music that nobody wants is deleted only when so asked; music that will be wanted is not', async () => {
@@ -595,6 +631,7 @@ async function assertWhole(keys: string[]): Promise<void> {
       new GetObjectCommand({ Bucket: stack.env.BUCKET, Key: musicKey(key, job.id) }),
     )
     const wav = await body!.transformToByteArray()
+    assert.equal(Buffer.from(wav.subarray(0, 4)).toString(), 'RIFF', key)
     const sha256 = createHash('sha256').update(wav).digest('hex')
     assert.deepEqual([analysis!.musicBytes, analysis!.musicSha256], [wav.length, sha256], key)
   }
