@@ -30,6 +30,22 @@ export function describeLetter(letter: DeadLetter, now: number): string {
   return [...lines, '', ...formatBody(body).split('\n')].map(printable).join('\n')
 }
 
+/** What a list says of a message, for programs. */
+export function summaryOf(letter: DeadLetter, now: number) {
+  return {
+    message_id: letter.id,
+    reason_code: letter.reasonCode,
+    reason: letter.reason,
+    image_keys: letter.imageKeys,
+    failed_at: letter.failedAt.toISOString(),
+    age_seconds: Math.floor((now - letter.failedAt.getTime()) / 1000),
+    attempts: letter.attempts,
+    replay_count: letter.replays,
+    sent_at: letter.sentAt.toISOString(),
+    body_bytes: Buffer.byteLength(letter.body),
+  }
+}
+
 /** Laid out where it is JSON. */
 export function formatBody(body: string): string {
   try {

@@ -16,6 +16,7 @@ import {
   auditOption,
   checkSelection,
   fromLineOption,
+  jsonOption,
   limitOption,
   maxReplaysOption,
   rateOption,
@@ -28,6 +29,11 @@ import { createSession, type Selection, type Session } from './session.ts'
 import { exportLetters, list, show } from './views.ts'
 
 const settingNames = ['AWS_REGION', 'AWS_ENDPOINT_URL', 'QUEUE_URL', 'DLQ_URL'] as const
+/** For all that tell of messages. */
+interface Output {
+  json?: true
+}
+
 const readPath = createPathReader(process.env)
 const interruption = listenForInterruption(() => process.exit(1))
 
@@ -52,14 +58,15 @@ it after the message at hand. One run holds ${maxReceived} messages at most: run
 addFilters(program.command('list'))
   .description('a table of the messages; nothing is removed')
   .addOption(limitOption(100))
-  .option('--json', 'JSON Lines, for programs')
-  .action((options: Selection & { json?: true }) => run((session) => list(session, options)))
+  .addOption(jsonOption())
+  .action((options: Selection & Output) => run(options, (session) => list(session, options)))
 
 program
   .command('show')
   .description('everything about one message')
   .argument('<message-id>')
-  .action((id: string) => run((session) => show(session, id)))
+  .addOption(jsonOption())
+  .action((id: string, options: Output) => run(options, (session) => show(session, id)))
 
 type ReplayOptions = Omit<Parameters<typeof replay>[1], 'edit'> & { all?: true; edit?: true; native?: true }
 
@@ -74,8 +81,9 @@ addFilters(program.command('replay'))
   .option('--native', "with --all: SQS's own move task, which moves everything and knows no cap on replays")
   .addOption(yesOption())
   .addOption(auditOption(readPath))
-  .action((options: ReplayOptions) =>
-    run((session, moveTask) => {
+  .addOption(jsonOption())
+  .action((options: ReplayOptions & Output) =>
+    run(options, (session, moveTask) => {
       checkSelection(options)
       if (options.native) return moveAll(session, { ...checkNative(options), moveTask })
       if (options.edit && !options.yes) throw new UsageError('--edit needs --yes: a dry run would lose what is typed')
@@ -89,8 +97,9 @@ addFilters(program.command('purge'))
   .addOption(limitOption())
   .addOption(yesOption())
   .addOption(auditOption(readPath))
-  .action((options: Parameters<typeof purge>[1]) =>
-    run((session) => {
+  .addOption(jsonOption())
+  .action((options: Parameters<typeof purge>[1] & Output) =>
+    run(options, (session) => {
       checkSelection(options)
       return purge(session, options)
     }),
@@ -102,7 +111,7 @@ addFilters(program.command('export'))
   .addOption(limitOption())
   .option('--out <file>', 'a new file, in place of standard output', readPath)
   .action((options: Parameters<typeof exportLetters>[1]) =>
-    run((session) => {
+    run({}, (session) => {
       checkSelection(options)
       return exportLetters(session, options)
     }),
@@ -118,7 +127,7 @@ program
   .addOption(yesOption())
   .addOption(auditOption(readPath))
   .action((file: string, options: Parameters<typeof importLetters>[2]) =>
-    run((session) => importLetters(session, file, options)),
+    run({}, (session) => importLetters(session, file, options)),
   )
 
 addReconcile(program, {
@@ -134,7 +143,7 @@ addReconcile(program, {
 // A reader that is gone, such as `head`, ends a command as Ctrl-C does.
 await runCommandLine(program, { stop: () => interruption.interrupt('the output is lost') })
 
-async function run(work: (session: Session, moveTask: MoveTask) => Promise<void>): Promise<void> {
+async function run({ json }: Output, work: (session: Session, moveTask: MoveTask) => Promise<void>): Promise<void> {
   const config = readConfig(settingNames, process.env)
   const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl } = config
   if (queueUrl === dlqUrl) throw new ConfigError(['DLQ_URL is the same as QUEUE_URL: they are two queues'])
@@ -144,6 +153,7 @@ async function run(work: (session: Session, moveTask: MoveTask) => Promise<void>
     const queues = { sqs, queueUrl, dlqUrl }
     const session = createSession({
       queue: createDeadLetterQueue(queues),
+      json,
       signal: interruption.signal,
       print: (line) => void process.stdout.write(`${line}\n`),
       say,

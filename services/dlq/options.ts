@@ -40,6 +40,10 @@ export function fromLineOption(): Option {
   return new Option('--from-line <number>', 'go on from there').argParser(wholeNumber(1, 1e9)).default(1)
 }
 
+export function jsonOption(): Option {
+  return new Option('--json', 'JSON Lines, for programs')
+}
+
 export function yesOption(): Option {
   return new Option('--yes', 'do it: the answer to the dry run')
 }

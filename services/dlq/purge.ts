@@ -1,14 +1,12 @@
-import { printable } from '#shared/printable.ts'
 import { auditOf } from './audit.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import type { Selection, Session } from './session.ts'
-import { describeKeys } from './table.ts'
 
 type PurgeOptions = Selection & { yes?: true | undefined; audit: string }
 
 /** Takes messages off the dead-letter queue for good; the line of the audit comes first. */
 export async function purge(session: Session, { yes, audit: auditFile, ...selection }: PurgeOptions): Promise<void> {
-  const { look, withHold, withAudit, workThrough, print } = session
+  const { look, withHold, withAudit, workThrough, report } = session
   if (!yes) return session.tellDryRun(await look(selection), 'removed for good')
   await withAudit(auditFile, (audit) =>
     withHold(async (hold) => {
@@ -16,7 +14,7 @@ export async function purge(session: Session, { yes, audit: auditFile, ...select
         hold.check(letter.id)
         await audit.write({ ...auditOf('purge', letter), replay_count: letter.replays })
         await hold.remove(letter.id)
-        print(printable(`${letter.id} removed: ${describeKeys(letter.imageKeys)}`))
+        report(letter, { action: 'purge' }, 'removed')
       }
       const letters = await session.select(hold, selection)
       await workThrough(letters, step, { what: 'removed', nameOf: ({ id }) => id })

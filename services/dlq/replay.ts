@@ -6,7 +6,6 @@ import { type DeadLetter, replayedAttributes } from './dead-letter.ts'
 import { readGivenFile } from './given-file.ts'
 import type { Hold } from './hold.ts'
 import { count, type Selection, type Session } from './session.ts'
-import { describeKeys } from './table.ts'
 
 type ReplayOptions = Selection & {
   /** Messages a second. */
@@ -28,7 +27,7 @@ export async function replay(
   session: Session,
   { rate, maxReplays, edit, bodyFile, yes, audit: auditFile, ...selection }: ReplayOptions,
 ): Promise<void> {
-  const { queue, withHold, withAudit, workThrough, print } = session
+  const { queue, withHold, withAudit, workThrough, report } = session
   const body = bodyFile && checkBody(await readGivenFile(bodyFile))
   const choose = async (hold: Hold): Promise<DeadLetter[]> => {
     const found = await session.select(hold, selection)
@@ -54,7 +53,7 @@ export async function replay(
         await hold.remove(id).catch((cause: Error) => {
           throw new Error(`it was sent as ${newId} and lies in both queues now: ${cause.message}`, { cause })
         })
-        print(printable(`${id} replayed as ${newId}: ${describeKeys(letter.imageKeys)}`))
+        report(letter, { action: 'replay', new_message_id: newId }, `replayed as ${newId}`)
       }
       await workThrough(letters, step, { rate, what: 'replayed', nameOf: ({ id }) => id })
     }),

@@ -6,7 +6,9 @@ import type { DeadLetterQueue } from './dead-letter-queue.ts'
 import { createFilter, type Filter } from './filter.ts'
 import { createHold, type Hold } from './hold.ts'
 import { inTurn } from './in-turn.ts'
-import { formatTable } from './table.ts'
+import { jsonLine } from './json-line.ts'
+import { summaryOf } from './letter-text.ts'
+import { describeKeys, formatTable } from './table.ts'
 
 export type Session = ReturnType<typeof createSession>
 export type Selection = Filter & { limit: number }
@@ -14,6 +16,7 @@ export type Selection = Filter & { limit: number }
 /** How every command reads the dead-letter queue, works on it, and tells of it. */
 export function createSession({
   queue,
+  json = false,
   signal,
   print,
   say,
@@ -21,6 +24,8 @@ export function createSession({
   now = Date.now,
 }: {
   queue: DeadLetterQueue
+  /** Print JSON Lines, for programs. */
+  json?: boolean | undefined
   /** Aborted to end after the message at hand. */
   signal: AbortSignal
   /** To standard output. */
@@ -51,8 +56,15 @@ export function createSession({
     return letters
   }
 
+  /** A table, or JSON Lines. */
+  function tell(letters: DeadLetter[]): void {
+    if (json) for (const letter of letters) print(jsonLine(summaryOf(letter, now())))
+    else if (letters.length) print(formatTable(letters, now()))
+  }
+
   return {
     queue,
+    json,
     signal,
     print,
     say,
@@ -60,6 +72,14 @@ export function createSession({
     now,
     withHold,
     select,
+    tell,
+
+    /** One message that was acted on: a line of JSON, or the sentence. */
+    report(letter: DeadLetter, done: { action: string; new_message_id?: string }, sentence: string): void {
+      const { id, reasonCode, imageKeys } = letter
+      const fields = { message_id: id, ...done, reason_code: reasonCode, image_keys: imageKeys }
+      print(json ? jsonLine(fields) : printable(`${id} ${sentence}: ${describeKeys(imageKeys)}`))
+    },
 
     /** The messages, given back before anything is printed: whoever reads may be slow, or gone. */
     look: (selection: Selection) => withHold((hold) => select(hold, selection)),
@@ -74,7 +94,7 @@ export function createSession({
     },
 
     tellDryRun(letters: DeadLetter[], what: string): void {
-      if (letters.length) print(formatTable(letters, now()))
+      tell(letters)
       say(`dry run: ${count(letters.length)} would be ${what}; --yes does it`)
     },
 

@@ -161,6 +161,28 @@ test('a replay sends the message again as it came, and says who did it', async (
   })
 })
 
+test('what is shown, replayed and removed is told to programs as JSON Lines, dry runs too', async () => {
+  dieOf('IMAGE_NOT_FOUND', 'uploads/a.jpg')
+  dieOf('IMAGE_EMPTY', 'uploads/b.jpg')
+  const [first, second] = idsIn(dlq)
+  const told = async (...args: string[]) => jsonLines((await run(...args, '--json')).stdout)
+  const [{ body, image_keys: keys }] = await told('show', first!)
+  assert.deepEqual([body, keys], [bodyOf('uploads/a.jpg'), ['uploads/a.jpg']])
+  const dry = await told('replay', '--all')
+  assert.deepEqual(dry.map(({ message_id: id }) => id).toSorted(), [first, second].toSorted())
+  assert.deepEqual(await told('purge', '--code', 'IMAGE_EMPTY', '--yes', '--audit', audit), [
+    { message_id: second, action: 'purge', reason_code: 'IMAGE_EMPTY', image_keys: ['uploads/b.jpg'] },
+  ])
+  const [replayed] = await told('replay', '--all', '--yes', '--audit', audit)
+  assert.deepEqual(replayed, {
+    message_id: first,
+    action: 'replay',
+    new_message_id: messagesIn(queue)[0]!.messageId,
+    reason_code: 'IMAGE_NOT_FOUND',
+    image_keys: ['uploads/a.jpg'],
+  })
+})
+
 test('a message replayed too often is left, and that is said', async () => {
   dieOf('IMAGE_NOT_FOUND', 'uploads/a.jpg', { replay_count: 3 })
   const { status, stderr } = await run('replay', '--all', '--yes', '--audit', audit)
