@@ -38,7 +38,7 @@ export const scenarios = {
   },
   outages: {
     description:
-      'the database, S3 and SQS each away from everyone for a third of the time, less what it takes to recover',
+      'the database, S3 and SQS away from everyone, each a sixth of the time (6 minutes: 60 s), first hanging, then down',
     consumers: 2,
     rate: 1,
     mixed: false,
