@@ -1,5 +1,5 @@
 import type { Message, MessageAttributeValue } from '@aws-sdk/client-sqs'
-import { failureAttributes, replayCountAttribute } from '#shared/aws/queue.ts'
+import { failureAttributes, maxAttributes, replayCountAttribute } from '#shared/aws/queue.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
 
 export type MessageAttributes = Record<string, MessageAttributeValue>
@@ -28,13 +28,20 @@ export function readDeadLetter(message: Message) {
   }
 }
 
-/** What goes with the message when it is sent again: whatever was said of its failure is over, but for the failure's id. */
+/**
+ * What goes with the message when it is sent again: whatever was said of its failure is over, but for the failure's id. Ours
+ * come first, then as many of its own as SQS takes.
+ */
 export function replayedAttributes(attributes: MessageAttributes): MessageAttributes {
-  const kept = Object.entries(attributes).filter(
-    ([name]) => name === 'failure_id' || !failureAttributes.some((each) => each === name),
-  )
   const replays = String(replaysOf(attributes) + 1)
-  return { ...Object.fromEntries(kept), [replayCountAttribute]: { DataType: 'Number', StringValue: replays } }
+  const ours: MessageAttributes = {
+    [replayCountAttribute]: { DataType: 'Number', StringValue: replays },
+    ...(attributes.failure_id && { failure_id: attributes.failure_id }),
+  }
+  const own = Object.entries(attributes).filter(
+    ([name]) => !(name in ours) && !failureAttributes.some((each) => each === name),
+  )
+  return Object.fromEntries([...Object.entries(ours), ...own].slice(0, maxAttributes))
 }
 
 function replaysOf(attributes: MessageAttributes): number {

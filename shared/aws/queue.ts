@@ -30,7 +30,7 @@ export const failureAttributes = ['reason_code', 'reason', 'failed_at', 'attempt
 export const replayCountAttribute = 'replay_count'
 
 /** SQS refuses a message with more. */
-const maxAttributes = 10
+export const maxAttributes = 10
 const maxReasonLength = 1_000
 /** SQS's limit on a message's body and attributes together. */
 const maxMessageBytes = 2 ** 20

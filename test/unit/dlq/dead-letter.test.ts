@@ -30,3 +30,8 @@ test('a message sent again keeps its own attributes and the id of its failure, a
   assert.deepEqual(replayed, { failure_id: text('x'), own: text('x'), replay_count: count('1') })
   assert.deepEqual(replayedAttributes(replayed).replay_count, count('2'))
 })
+
+test('a message with as many attributes as SQS takes is sent again with ours, and without its last', () => {
+  const attributes = Object.fromEntries([...'abcdefghij'].map((name) => [name, text(name)]))
+  assert.deepEqual(Object.keys(replayedAttributes(attributes)), ['replay_count', ...'abcdefghi'])
+})
