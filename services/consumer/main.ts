@@ -71,13 +71,7 @@ async function run(): Promise<void> {
     port: config.METRICS_PORT,
     metrics,
     consumer: () => consumer,
-    modelsLoaded: async () =>
-      Boolean(
-        await inference?.ping().then(
-          () => true,
-          () => false,
-        ),
-      ),
+    modelsLoaded: () => answers(inference),
     logger,
   })
   const database = openDatabase(address)
@@ -125,6 +119,14 @@ async function run(): Promise<void> {
   const flushMs = Math.max(closeSeconds * 1000, stoppedAt + config.GRACE_SECONDS * 1000 - performance.now())
   // A collector that does not answer must not keep the process.
   if (traces && !(await traces.close(flushMs))) process.exit()
+}
+
+async function answers(inference: Inference | undefined): Promise<boolean> {
+  if (!inference) return false
+  return inference.ping().then(
+    () => true,
+    () => false,
+  )
 }
 
 function modelsOf({ musicManifest, classifierManifest, executionProviders }: Inference) {

@@ -100,17 +100,7 @@ export function createMusicMaker({ objects, pictures, inference, words, ...optio
     progress.report('storing')
     const key = musicKey(upload.key, id)
     // An earlier try may have stored its own and gone, even now while it is thought dead: the record is of what is there.
-    const wav = await retryWrite(
-      async () => {
-        await lease.confirm()
-        return objects.put({ key, body: made, contentType: 'audio/wav', signal })
-      },
-      {
-        signal,
-        random,
-        onError: (error) => logger.warn({ err: error }, 'the music could not be stored, trying again'),
-      },
-    )
+    const wav = await store(key, made, order)
 
     stopwatch.begin('record')
     return analysisOf({
@@ -135,6 +125,17 @@ export function createMusicMaker({ objects, pictures, inference, words, ...optio
         totalMs: stopwatch.total(),
       },
     })
+  }
+
+  /** Resolves to what is stored then. */
+  async function store(key: string, wav: Buffer, { lease, logger }: Order): Promise<Buffer> {
+    const { signal } = lease
+    const put = async () => {
+      await lease.confirm()
+      return objects.put({ key, body: wav, contentType: 'audio/wav', signal })
+    }
+    const onError = (error: unknown) => logger.warn({ err: error }, 'the music could not be stored, trying again')
+    return retryWrite(put, { signal, random, onError })
   }
 
   return { makeMusic }
