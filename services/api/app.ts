@@ -2,7 +2,7 @@ import bearerAuth from '@fastify/bearer-auth'
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Database } from '#shared/db/client.ts'
-import type { Jobs } from '#shared/db/jobs.ts'
+import type { Results } from '#shared/db/results.ts'
 import { answerWrongMethods } from './plugins/method.ts'
 import { describeApi } from './plugins/openapi.ts'
 import { answerClientError, answerError, answerProblems } from './plugins/problem.ts'
@@ -10,7 +10,7 @@ import { healthRoutes } from './routes/health.ts'
 import { resultRoutes } from './routes/results.ts'
 
 export interface AppOptions {
-  jobs: Pick<Jobs, 'find'>
+  results: Pick<Results, 'find'>
   objects: Pick<ObjectStore, 'head' | 'ping'>
   database: Pick<Database, 'ping'>
   bucket: string
@@ -25,7 +25,7 @@ const requestTimeout = 10_000
 const bodyLimit = 64 * 1024
 
 /** Builds the API, which then listens where its caller says. */
-export async function createApp({ jobs, objects, database, bucket, auth, logger }: AppOptions) {
+export async function createApp({ results, objects, database, bucket, auth, logger }: AppOptions) {
   if (auth !== 'none' && auth.keys.length === 0) throw new Error('Expected at least one API key, or auth none')
   const app = Fastify({
     loggerInstance: logger,
@@ -48,7 +48,7 @@ export async function createApp({ jobs, objects, database, bucket, auth, logger 
       await closed.register(bearerAuth, { keys: new Set(auth.keys), specCompliance: 'rfc6749', addHook: false })
       closed.addHook('onRequest', closed.verifyBearerAuth!)
     }
-    await closed.register(resultRoutes({ jobs, objects, bucket }))
+    await closed.register(resultRoutes({ results, objects, bucket }))
     closed.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)

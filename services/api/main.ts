@@ -7,7 +7,7 @@ import { ConfigError, readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
-import { createJobs } from '#shared/db/jobs.ts'
+import { createResults } from '#shared/db/results.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createApp } from './app.ts'
 
@@ -42,7 +42,8 @@ async function serve(): Promise<void> {
   const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
   const bucket = config.BUCKET
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
-  const app = await createApp({ jobs: createJobs({ database }), objects, database, bucket, auth, logger })
+  const results = createResults({ database, bucket })
+  const app = await createApp({ results, objects, database, bucket, auth, logger })
   const close = async () => {
     await app.close()
     await database.close()

@@ -1,12 +1,13 @@
 import { errorCodes } from '#shared/contract/error-code.ts'
 import type { Result } from '#shared/contract/result.ts'
-import type { FoundJob } from '#shared/db/jobs.ts'
+import type { FoundJob } from '#shared/db/results.ts'
 
 /** A job, and its analysis once it has one, as the API answers it. */
 export function resultOf({ job, analysis }: FoundJob): Result {
   return {
     key: job.imageKey,
     version: job.version,
+    take: job.take,
     status: job.state,
     progress: job.progress,
     attempt: job.attempt,

@@ -1,8 +1,15 @@
 import Type, { type Static } from 'typebox'
 import { type ErrorCode, errorCodes } from './error-code.ts'
 
-const jobStates = ['queued', 'processing', 'succeeded', 'failed', 'canceled'] as const
+const finalStates = ['succeeded', 'failed', 'canceled'] as const
+export type FinalState = (typeof finalStates)[number]
+
+export const jobStates = ['queued', 'processing', ...finalStates] as const
 export type JobState = (typeof jobStates)[number]
+
+export function isFinal(state: JobState): state is FinalState {
+  return finalStates.some((each) => each === state)
+}
 
 /** What a job in `processing` is doing, in this order. */
 const jobStages = ['fetching', 'classifying', 'composing', 'storing'] as const
@@ -19,6 +26,7 @@ export const Result = Type.Object(
   {
     key: Type.String({ description: 'The image key, decoded' }),
     version: Type.Optional(Type.String({ description: 'S3 version id, or the etag in an unversioned bucket' })),
+    take: Type.Optional(Type.Integer({ minimum: 0, description: '0 is the first; others were ordered' })),
     status: Type.Enum([...jobStates]),
     stage: Type.Optional(Type.Enum([...jobStages])),
     progress: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),

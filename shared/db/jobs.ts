@@ -1,13 +1,13 @@
-import { and, desc, eq, getTableColumns, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import type { MySqlUpdateSetSource } from 'drizzle-orm/mysql-core'
 import type { ErrorCode } from '../contract/error-code.ts'
 import { jobId, keyDigest, normalizeSequencer } from '../contract/key.ts'
 import type { ImageUploaded } from '../contract/queue-message.ts'
-import type { JobStage, JobState } from '../contract/result.ts'
+import { type FinalState, isFinal, type JobStage, type JobState } from '../contract/result.ts'
 import { PermanentFailure } from '../failure.ts'
 import type { Database, Drizzle } from './client.ts'
 import { DatabaseRefusal } from './database-error.ts'
-import { artAnalysis, jobs } from './schema.ts'
+import { artAnalysis, artLabels, jobs, webhookEvents } from './schema.ts'
 
 /** Who holds a job: its id, and the token of one claim, never used for another. */
 interface Lease {
@@ -30,7 +30,6 @@ export interface JobError {
 }
 
 export type Jobs = ReturnType<typeof createJobs>
-export type FoundJob = NonNullable<Awaited<ReturnType<Jobs['find']>>>
 
 const maxErrorMessageLength = 500
 /** Of `datetime`. */
@@ -193,6 +192,7 @@ export function createJobs({ database }: { database: Database }) {
             .insert(artAnalysis)
             .values({ ...analysis, jobId: lease.id, createdAt: now })
             .onDuplicateKeyUpdate({ set: { ...analysis, embedding: analysis.embedding ?? null } })
+          await writeLabels(transaction, lease.id, analysis)
           return true
         }),
       )
@@ -200,7 +200,11 @@ export function createJobs({ database }: { database: Database }) {
 
     /** Ends the job for good. */
     async fail({ id, token, ...error }: Lease & JobError): Promise<boolean> {
-      return database.run((db) => leave(db, { id, token }, 'failed', { finishedAt: now, ...errorColumns(error) }))
+      return database.run((db) =>
+        db.transaction((transaction) =>
+          leave(transaction, { id, token }, 'failed', { finishedAt: now, ...errorColumns(error) }),
+        ),
+      )
     },
 
     /**
@@ -220,34 +224,15 @@ export function createJobs({ database }: { database: Database }) {
         }),
       )
     },
-
-    /** The first take on a version, or else on the newest version, of a picture; its analysis when it has one. */
-    async find({ bucket, key, version }: { bucket: string; key: string; version?: string | undefined }) {
-      const wanted =
-        version === undefined
-          ? and(eq(jobs.keyDigest, keyDigest(bucket, key)), eq(jobs.take, 0))
-          : eq(jobs.id, jobId({ bucket, key, version }))
-      const { embedding: _, ...analysis } = getTableColumns(artAnalysis)
-      const [found] = await database.run((db) =>
-        db
-          .select({ job: jobs, analysis })
-          .from(jobs)
-          .leftJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
-          .where(wanted)
-          .orderBy(desc(jobs.sequencer), desc(jobs.createdAt))
-          .limit(1),
-      )
-      return found
-    },
   }
 }
 
 /**
- * Moves a job that is held by this lease out of `processing`. True also when the same lease has done so before: the
- * answer to the first try was lost with its connection.
+ * Moves a job that is held by this lease out of `processing`; its end is announced. True also when the same lease has
+ * done so before: the answer to the first try was lost with its connection.
  */
 async function leave(
-  db: Pick<Drizzle, 'update' | 'select'>,
+  db: Pick<Drizzle, 'update' | 'select' | 'insert'>,
   lease: Lease,
   state: JobState,
   columns: MySqlUpdateSetSource<typeof jobs>,
@@ -256,9 +241,30 @@ async function leave(
     .update(jobs)
     .set({ ...columns, state, stage: null, etaSeconds: null, leaseExpiresAt: null, updatedAt: now })
     .where(isHeld(lease))
-  if (affectedRows > 0) return true
+  if (affectedRows > 0) {
+    if (isFinal(state)) await announceEnd(db, lease.id, state)
+    return true
+  }
   const done = and(eq(jobs.id, lease.id), eq(jobs.leaseToken, lease.token), eq(jobs.state, state))
   return (await db.select({ id: jobs.id }).from(jobs).where(done)).length > 0
+}
+
+/** In the transaction in which the job ends: whoever is to hear of it does, and only of what has happened. */
+async function announceEnd(db: Pick<Drizzle, 'insert'>, id: string, state: FinalState): Promise<void> {
+  await db.insert(webhookEvents).values({ jobId: id, state, createdAt: now })
+}
+
+async function writeLabels(db: Pick<Drizzle, 'delete' | 'insert'>, id: string, row: Analysis): Promise<void> {
+  const { genre, style1, style2, style3, style4, style5 } = row
+  const createdAt = sql<Date>`(select ${jobs.createdAt} from ${jobs} where ${jobs.id} = ${id})`
+  const styles = [...new Set([style1, style2, style3, style4, style5])]
+  await db.delete(artLabels).where(eq(artLabels.jobId, id))
+  await db
+    .insert(artLabels)
+    .values([
+      { kind: 'genre', name: genre, createdAt, jobId: id },
+      ...styles.map((name) => ({ kind: 'style' as const, name, createdAt, jobId: id })),
+    ])
 }
 
 function errorColumns({ code, message, retryable }: JobError) {

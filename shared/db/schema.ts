@@ -1,6 +1,18 @@
-import { bigint, boolean, customType, datetime, double, float, index, int, mysqlTable } from 'drizzle-orm/mysql-core'
+import {
+  bigint,
+  boolean,
+  customType,
+  datetime,
+  double,
+  float,
+  index,
+  int,
+  mysqlTable,
+  primaryKey,
+  unique,
+} from 'drizzle-orm/mysql-core'
 import type { ErrorCode } from '../contract/error-code.ts'
-import type { JobStage, JobState } from '../contract/result.ts'
+import type { FinalState, JobStage, JobState } from '../contract/result.ts'
 
 // Every text column names its collation, so that comparisons do not depend on a server's or a database's default.
 
@@ -23,6 +35,10 @@ const utf8Bytes = customType<{ data: string; driverData: Buffer; config: { lengt
   dataType: (config) => `varbinary(${config.length})`,
   toDriver: (value) => Buffer.from(value),
   fromDriver: (value) => value.toString(),
+})
+
+const longText = customType<{ data: string }>({
+  dataType: () => 'mediumtext character set utf8mb4 collate utf8mb4_bin',
 })
 
 const float32Array = customType<{ data: Float32Array; driverData: Buffer }>({
@@ -79,6 +95,22 @@ export const artAnalysis = mysqlTable('art_analysis', {
   embedding: float32Array('embedding'),
 })
 
+/** The genre and the five styles of each row of `art_analysis`, to list by: the newest of one name lie together. */
+export const artLabels = mysqlTable(
+  'art_labels',
+  {
+    kind: ascii('kind', { length: 8 }).$type<'genre' | 'style'>().notNull(),
+    name: text('name', { length: 100 }).notNull(),
+    /** The job's. */
+    createdAt: time('created_at').notNull(),
+    jobId: hex('job_id', { length: 32 }).notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.kind, table.name, table.createdAt, table.jobId] }),
+    index('art_labels_job').on(table.jobId),
+  ],
+)
+
 /** One row per take on one image version; its state is the truth about the work. */
 export const jobs = mysqlTable(
   'jobs',
@@ -92,6 +124,14 @@ export const jobs = mysqlTable(
     versionId: utf8Bytes('version_id', { length: 1024 }),
     etag: utf8Bytes('etag', { length: 512 }).notNull(),
     take: unsigned('take').notNull(),
+    /** What a take was ordered with; the first take has none of it. */
+    orderedPrompt: text('ordered_prompt', { length: 2000 }),
+    orderedSeed: unsigned('ordered_seed'),
+    orderedSeconds: double('ordered_seconds'),
+    /** Digest of who ordered the take and of their Idempotency-Key. */
+    orderKey: hex('order_key', { length: 64 }),
+    /** Digest of what was ordered by that key. */
+    orderDigest: hex('order_digest', { length: 64 }),
     sizeBytes: bigint('size_bytes', { mode: 'number', unsigned: true }).notNull(),
     sequencer: hex('sequencer', { length: 64 }).notNull(),
     state: ascii('state', { length: 16 }).$type<JobState>().notNull(),
@@ -118,5 +158,42 @@ export const jobs = mysqlTable(
   (table) => [
     index('jobs_newest_version').on(table.keyDigest, table.sequencer),
     index('jobs_state').on(table.state, table.updatedAt),
+    // To list by.
+    index('jobs_created').on(table.createdAt, table.id),
+    index('jobs_state_created').on(table.state, table.createdAt, table.id),
+    index('jobs_image_key').on(table.imageKey),
+    unique('jobs_order_key').on(table.orderKey),
+  ],
+)
+
+/** A job that has ended, written together with its end, until it is known which endpoints are to hear of it. */
+export const webhookEvents = mysqlTable(
+  'webhook_events',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().autoincrement(),
+    jobId: hex('job_id', { length: 32 }).notNull(),
+    state: ascii('state', { length: 16 }).$type<FinalState>().notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  (table) => [index('webhook_events_created').on(table.createdAt)],
+)
+
+/** What one endpoint is still to hear; the row goes when it has. */
+export const webhookDeliveries = mysqlTable(
+  'webhook_deliveries',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().autoincrement(),
+    eventId: bigint('event_id', { mode: 'number' }).notNull(),
+    /** Digest of the endpoint's address. */
+    endpoint: hex('endpoint', { length: 64 }).notNull(),
+    payload: longText('payload').notNull(),
+    attempts: unsigned('attempts').notNull(),
+    nextAttemptAt: time('next_attempt_at').notNull(),
+    lastError: text('last_error', { length: 500 }),
+    createdAt: time('created_at').notNull(),
+  },
+  (table) => [
+    unique('webhook_deliveries_event').on(table.eventId, table.endpoint),
+    index('webhook_deliveries_due').on(table.nextAttemptAt),
   ],
 )

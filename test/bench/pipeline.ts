@@ -9,6 +9,7 @@ import { type Config, readConfig } from '#shared/config.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobs } from '#shared/db/jobs.ts'
+import { createResults } from '#shared/db/results.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createApp } from '../../services/api/app.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
@@ -64,7 +65,14 @@ async function withPipeline<T>(measure: (pipeline: Pipeline) => Promise<T>): Pro
   const jobs = createJobs({ database })
   const s3 = createS3Client(location)
   const objects = createObjectStore({ s3, bucket })
-  const app = await createApp({ jobs, objects, database, bucket, auth: 'none', logger })
+  const app = await createApp({
+    results: createResults({ database, bucket }),
+    objects,
+    database,
+    bucket,
+    auth: 'none',
+    logger,
+  })
   const origin = await app.listen({ host: '127.0.0.1', port: 0 })
   const inference = freeInference()
   const consumer = createConsumer({ config, credentials, jobs, inference, words: promptWords, logger })

@@ -14,6 +14,7 @@ import { errorCodes } from '#shared/contract/error-code.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { createJobs } from '#shared/db/jobs.ts'
+import { createResults } from '#shared/db/results.ts'
 import { createLogger } from '#shared/logger.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
 import { startStack } from '../../services/local/stack.ts'
@@ -67,7 +68,8 @@ export async function fuzzStack(
   const upload = async (key: string, body: Buffer) =>
     (await stack.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }))).ETag!.replaceAll('"', '')
   const good = (seed: number) => drawPicture(seed, { width: 32, height: 32 }).jpeg().toBuffer()
-  const stateOf = async (key: string) => (await jobs.find({ bucket: bucket!, key }))?.job
+  const results = createResults({ database, bucket: bucket! })
+  const stateOf = async (key: string) => (await results.find({ key }))?.job
 
   try {
     const body = await good(0)

@@ -14,6 +14,7 @@ import { createObjectStore } from '#shared/aws/object-store.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createResults } from '#shared/db/results.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { createApp } from '../../services/api/app.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
@@ -39,7 +40,8 @@ before(async () => {
   database = openDatabase({ url: url.href, tls: 'off', timeoutSeconds: 0.5 })
   jobs = createJobs({ database })
   const objects = createObjectStore({ s3: stack.s3, bucket })
-  app = await createApp({ jobs, objects, database, bucket, auth: 'none', logger: pino({ level: 'silent' }) })
+  const results = createResults({ database, bucket })
+  app = await createApp({ results, objects, database, bucket, auth: 'none', logger: pino({ level: 'silent' }) })
   port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
 })
 

@@ -20,7 +20,8 @@ import { createSqsClient } from '#shared/aws/clients.ts'
 import { createQueue } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
-import { createJobs, type FoundJob, type Jobs } from '#shared/db/jobs.ts'
+import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createResults, type FoundJob, type Results } from '#shared/db/results.ts'
 import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
@@ -36,12 +37,14 @@ let stack: Stack
 let sqs: SQSClient
 let database: Database
 let jobs: Jobs
+let results: Results
 
 before(async () => {
   stack = await startStack()
   sqs = createSqsClient({ region: stack.env.AWS_REGION!, endpoint: stack.env.AWS_ENDPOINT_URL, credentials })
   database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
   jobs = createJobs({ database })
+  results = createResults({ database, bucket: stack.env.BUCKET! })
 })
 
 after(async () => {
@@ -138,7 +141,7 @@ test('a picture whose holder has vanished is taken over when its lease is over',
   // Neither finishes nor gives back: as if killed.
   const vanished = startConsumer({ inference, settings: { LEASE_SECONDS: '3', GRACE_SECONDS: '0' } })
   await upload(key, await drawPicture(1).jpeg().toBuffer())
-  await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.stage === 'composing')
+  await until(async () => (await results.find({ key }))?.job.stage === 'composing')
   await vanished.stop()
   await withConsumer({ settings: { LEASE_SECONDS: '3' } }, async () => {
     const { job } = await finished(key)
@@ -155,10 +158,10 @@ test('a stop gives back what is in work, uncounted, and the next consumer takes 
   }
   const stopped = startConsumer({ inference, settings: { GRACE_SECONDS: '1' } })
   await upload(key, await drawPicture(1).jpeg().toBuffer())
-  await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'processing')
+  await until(async () => (await results.find({ key }))?.job.state === 'processing')
   assert.deepEqual(stopped.health(), { running: true, inWork: 1, outages: [] })
   await stopped.stop()
-  const { job } = (await jobs.find({ bucket: stack.env.BUCKET!, key }))!
+  const { job } = (await results.find({ key }))!
   assert.deepEqual([job.state, job.attempt], ['queued', 0])
   await withConsumer({}, async () => {
     assert.equal((await finished(key)).job.attempt, 1)
@@ -177,7 +180,7 @@ test('a stop lets what is in work finish within the grace period', async () => {
   await upload(key, await drawPicture(1).jpeg().toBuffer())
   await until(async () => stopped.health().inWork === 1)
   await stopped.stop()
-  assert.equal((await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state, 'succeeded')
+  assert.equal((await results.find({ key }))?.job.state, 'succeeded')
   assert.deepEqual(await depth(), { visible: 0, inFlight: 0 })
 })
 
@@ -220,7 +223,7 @@ test('a picture put back after it was gone is made music of', async () => {
     await drained()
     await upload(key, body)
     const { job } = await until(async () => {
-      const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
+      const found = await results.find({ key })
       return found?.job.state === 'succeeded' && found
     })
     assert.deepEqual([job.attempt, job.errorCode], [1, null])
@@ -251,7 +254,7 @@ test('a dead letter replayed has its picture made music of, once, however often 
   await redrive(stack.env.QUEUE_URL!, stack.env.QUEUE_URL!, 3)
   await withConsumer({ inference, settings: { LEASE_SECONDS: '3' } }, async () => {
     const { job } = await until(async () => {
-      const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
+      const found = await results.find({ key })
       return found?.job.state === 'succeeded' && found
     })
     assert.deepEqual([job.attempt, job.errorCode], [1, null])
@@ -281,7 +284,7 @@ test('a redrive as the console does it opens a failed job once per failure', asy
     assert.equal((await finished(key)).job.state, 'failed', 'the others were of the failure before')
     assert.equal(compositions, 2)
     await redrive(stack.env.DLQ_URL!, stack.env.QUEUE_URL!, 5)
-    await until(async () => (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job.state === 'succeeded')
+    await until(async () => (await results.find({ key }))?.job.state === 'succeeded')
   })
   assert.deepEqual([compositions, await countRows(key), await deadLetters()], [3, 1, []])
 })
@@ -383,7 +386,7 @@ async function redrive(from: string, to: string, copies: number): Promise<void> 
 
 async function finished(key: string): Promise<FoundJob> {
   return until(async () => {
-    const found = await jobs.find({ bucket: stack.env.BUCKET!, key })
+    const found = await results.find({ key })
     return found && ['succeeded', 'failed'].includes(found.job.state) ? found : undefined
   })
 }

@@ -16,6 +16,7 @@ import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createResults } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { createApp } from '../../services/api/app.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
@@ -104,7 +105,8 @@ before(async () => {
   jobs = createJobs({ database: distant })
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
   const logger = pino({ enabled: false })
-  app = await createApp({ jobs, objects, database: distant, bucket: bucket!, auth: 'none', logger })
+  const results = createResults({ database: distant, bucket: bucket! })
+  app = await createApp({ results, objects, database: distant, bucket: bucket!, auth: 'none', logger })
 })
 
 after(async () => {

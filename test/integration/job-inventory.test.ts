@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobInventory, type InventoriedJob, type JobInventory } from '#shared/db/job-inventory.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { migrate } from '#shared/db/migrate.ts'
+import { createResults, type Results } from '#shared/db/results.ts'
 import { artAnalysis } from '#shared/db/schema.ts'
 import { startDatabase } from '../../services/local/database.ts'
 import { analysisOf, bucket, uploadOf } from '../job.ts'
@@ -15,6 +16,7 @@ const leaseSeconds = 60
 let server: Awaited<ReturnType<typeof startDatabase>>
 let database: Database
 let jobs: Jobs
+let results: Results
 let inventory: JobInventory
 
 before(async () => {
@@ -22,6 +24,7 @@ before(async () => {
   await migrate({ url: server.url, tls: 'off' })
   database = openDatabase({ url: server.url, tls: 'off' })
   jobs = createJobs({ database })
+  results = createResults({ database, bucket: bucket })
   inventory = createJobInventory({ database, bucket })
 })
 
@@ -46,7 +49,7 @@ test('the newest version of each of many keys is the one that is found by its ke
   const newest = await inventory.newest([...keys, 'uploads/unknown'])
   assert.deepEqual([...newest.keys()].toSorted(), keys.toSorted())
   for (const key of keys) {
-    const { job } = (await jobs.find({ bucket, key }))!
+    const { job } = (await results.find({ key }))!
     const { version, versionId, etag, sequencer, uploadedAt } = newest.get(key)!
     assert.equal(version, 'v3')
     assert.deepEqual(

@@ -6,6 +6,7 @@ import { jobId } from '#shared/contract/key.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { migrate } from '#shared/db/migrate.ts'
+import { createResults, type Results } from '#shared/db/results.ts'
 import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { startDatabase } from '../../services/local/database.ts'
@@ -17,12 +18,14 @@ const leaseSeconds = 60
 let server: Awaited<ReturnType<typeof startDatabase>>
 let database: Database
 let jobs: Jobs
+let results: Results
 
 before(async () => {
   server = await startDatabase()
   await migrate({ url: server.url, tls: 'off' })
   database = openDatabase({ url: server.url, tls: 'off' })
   jobs = createJobs({ database })
+  results = createResults({ database, bucket: bucket })
 })
 
 after(async () => {
@@ -271,9 +274,9 @@ test('keys are found byte for byte, up to 1,024 of them', async () => {
   ]
   assert.equal(Buffer.byteLength(keys[0]!), 1024)
   for (const key of keys) await jobs.receive(uploadOf(key))
-  for (const key of keys) assert.equal((await jobs.find({ bucket, key }))?.job.imageKey, key)
-  assert.equal(await jobs.find({ bucket, key: 'uploads/a.JPG' }), undefined)
-  assert.equal(await jobs.find({ bucket: 'another', key: keys[0]! }), undefined)
+  for (const key of keys) assert.equal((await results.find({ key }))?.job.imageKey, key)
+  assert.equal(await results.find({ key: 'uploads/a.JPG' }), undefined)
+  assert.equal(await createResults({ database, bucket: 'another' }).find({ key: keys[0]! }), undefined)
 })
 
 test('the newest version is the one with the greatest sequencer; older ones stay readable', async () => {
@@ -281,15 +284,15 @@ test('the newest version is the one with the greatest sequencer; older ones stay
   await jobs.receive(uploadOf(key, { version: 'v2', sequencer: '0A1' }))
   await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0a' }))
   await jobs.receive(uploadOf(key, { version: 'v3', sequencer: '0A1F' }), 1)
-  assert.equal((await jobs.find({ bucket, key }))?.job.version, 'v2')
-  assert.equal((await jobs.find({ bucket, key, version: 'v1' }))?.job.version, 'v1')
-  assert.equal(await jobs.find({ bucket, key, version: 'v4' }), undefined)
+  assert.equal((await results.find({ key }))?.job.version, 'v2')
+  assert.equal((await results.find({ key, version: 'v1' }))?.job.version, 'v1')
+  assert.equal(await results.find({ key, version: 'v4' }), undefined)
 
   // The same bytes put back after others: the version that was is the newest again.
   await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0B' }))
-  assert.equal((await jobs.find({ bucket, key }))?.job.version, 'v1')
+  assert.equal((await results.find({ key }))?.job.version, 'v1')
   await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0A' }))
-  assert.equal((await jobs.find({ bucket, key }))?.job.version, 'v1')
+  assert.equal((await results.find({ key }))?.job.version, 'v1')
 })
 
 test('a connection dropped while idle is not an error that a caller sees', async () => {
@@ -390,7 +393,7 @@ test('a server that refuses connections is DATABASE_UNAVAILABLE, with its cause'
   const away = openDatabase({ url: through(1), tls: 'off' })
   try {
     await assert.rejects(
-      createJobs({ database: away }).find({ bucket, key: 'uploads/a' }),
+      createResults({ database: away, bucket }).find({ key: 'uploads/a' }),
       (error: RetryableFailure) => {
         assert.equal(error.code, 'DATABASE_UNAVAILABLE')
         assert.match(String(error.cause), /ECONNREFUSED/)

@@ -40,7 +40,14 @@ test('two runners at once apply every statement once between them, and a third n
   assert.deepEqual(counts.sort(), [0, lines.length])
   assert.deepEqual(new Set(lines).size, lines.length)
   assert.equal(await migrate({ url, tls: 'off', report }), 0)
-  assert.deepEqual(await tables(), ['art_analysis', 'jobs', 'promenade_migrations'])
+  assert.deepEqual(await tables(), [
+    'art_analysis',
+    'art_labels',
+    'jobs',
+    'promenade_migrations',
+    'webhook_deliveries',
+    'webhook_events',
+  ])
 })
 
 test('no column depends on the collation of the server', async () => {

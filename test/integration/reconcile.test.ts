@@ -27,7 +27,8 @@ import { readQueueMessage } from '#shared/contract/queue-message.ts'
 import { s3Notification } from '#shared/contract/s3-notification.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobInventory } from '#shared/db/job-inventory.ts'
-import { createJobs, type FoundJob, type Jobs } from '#shared/db/jobs.ts'
+import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createResults, type FoundJob, type Results } from '#shared/db/results.ts'
 import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { printable } from '#shared/printable.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
@@ -49,6 +50,7 @@ let stack: Stack
 let sqs: SQSClient
 let database: Database
 let jobs: Jobs
+let results: Results
 let picture: Buffer
 let composed = 0
 
@@ -57,6 +59,7 @@ before(async () => {
   sqs = createSqsClient({ region: stack.env.AWS_REGION!, endpoint: stack.env.AWS_ENDPOINT_URL, credentials })
   database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
   jobs = createJobs({ database })
+  results = createResults({ database, bucket: stack.env.BUCKET! })
   picture = await draw(1)
   process.env.AWS_ACCESS_KEY_ID = credentials.accessKeyId
   process.env.AWS_SECRET_ACCESS_KEY = credentials.secretAccessKey
@@ -604,7 +607,7 @@ async function depth(): Promise<number> {
 }
 
 async function find(key: string): Promise<FoundJob> {
-  return (await jobs.find({ bucket: stack.env.BUCKET!, key })) ?? assert.fail(`no job for ${key}`)
+  return (await results.find({ key })) ?? assert.fail(`no job for ${key}`)
 }
 
 async function set(id: string, columns: Record<string, unknown>): Promise<void> {

@@ -11,7 +11,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
-import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createResults, type Results } from '#shared/db/results.ts'
 import { type Service, startConsumer } from '../../services/local/processes.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { readAttribute, startOtlpCollector } from '../otlp-collector.ts'
@@ -30,7 +30,7 @@ const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 let stack: Stack
 let sqs: SQSClient
 let database: Database
-let jobs: Jobs
+let results: Results
 let proxy: TcpProxy
 let collector: Awaited<ReturnType<typeof startOtlpCollector>>
 let folder: string
@@ -41,7 +41,7 @@ before(async () => {
   stack = await startStack()
   sqs = createSqsClient({ region: stack.env.AWS_REGION!, endpoint: stack.env.AWS_ENDPOINT_URL, credentials })
   database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
-  jobs = createJobs({ database })
+  results = createResults({ database, bucket: stack.env.BUCKET! })
   const url = new URL(stack.env.DATABASE_URL!)
   proxy = await startTcpProxy(Number(url.port))
   url.port = String(proxy.port)
@@ -211,7 +211,7 @@ async function upload(key: string, body: Buffer, metadata: Record<string, string
 }
 
 async function job(key: string) {
-  return (await jobs.find({ bucket: stack.env.BUCKET!, key }))?.job
+  return (await results.find({ key }))?.job
 }
 
 async function reaches(key: string, state: string): Promise<void> {

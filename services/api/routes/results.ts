@@ -3,7 +3,7 @@ import Type from 'typebox'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import { jobId } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
-import type { FoundJob, Jobs } from '#shared/db/jobs.ts'
+import type { FoundJob, Results } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { readImageKey } from '../image-key.ts'
 import { problemResponse } from '../plugins/problem.ts'
@@ -16,11 +16,11 @@ const retryAfter = { least: 1, most: 15, unknown: 2 }
 
 /** `GET /v1/results/<key>`: where the work on a picture stands, and what came of it. */
 export function resultRoutes({
-  jobs,
+  results,
   objects,
   bucket,
 }: {
-  jobs: Pick<Jobs, 'find'>
+  results: Pick<Results, 'find'>
   objects: Pick<ObjectStore, 'head'>
   bucket: string
 }): FastifyPluginAsyncTypebox {
@@ -59,7 +59,7 @@ export function resultRoutes({
       async (request, reply) => {
         const key = readImageKey(request.raw.url ?? '', path)
         const { version } = request.query
-        const found = await jobs.find({ bucket, key, version })
+        const found = await results.find({ key, version })
         const result = found ? resultOf(found) : await findUpload(key, version, request.signal)
         if (!result) {
           throw new PermanentFailure('RESULT_NOT_FOUND', 'no picture with this key and version has been uploaded')

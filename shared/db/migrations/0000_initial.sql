@@ -40,6 +40,14 @@ CREATE TABLE `art_analysis` (
 	CONSTRAINT `art_analysis_job_id` UNIQUE(`job_id`)
 );
 --> statement-breakpoint
+CREATE TABLE `art_labels` (
+	`kind` varchar(8) character set ascii collate ascii_bin NOT NULL,
+	`name` varchar(100) character set utf8mb4 collate utf8mb4_bin NOT NULL,
+	`created_at` datetime(3) NOT NULL,
+	`job_id` char(32) character set ascii collate ascii_bin NOT NULL,
+	CONSTRAINT `art_labels_kind_name_created_at_job_id_pk` PRIMARY KEY(`kind`,`name`,`created_at`,`job_id`)
+);
+--> statement-breakpoint
 CREATE TABLE `jobs` (
 	`id` char(32) character set ascii collate ascii_bin NOT NULL,
 	`bucket` varchar(63) character set ascii collate ascii_bin NOT NULL,
@@ -49,6 +57,11 @@ CREATE TABLE `jobs` (
 	`version_id` varbinary(1024),
 	`etag` varbinary(512) NOT NULL,
 	`take` int unsigned NOT NULL,
+	`ordered_prompt` varchar(2000) character set utf8mb4 collate utf8mb4_bin,
+	`ordered_seed` int unsigned,
+	`ordered_seconds` double,
+	`order_key` char(64) character set ascii collate ascii_bin,
+	`order_digest` char(64) character set ascii collate ascii_bin,
 	`size_bytes` bigint unsigned NOT NULL,
 	`sequencer` char(64) character set ascii collate ascii_bin NOT NULL,
 	`state` varchar(16) character set ascii collate ascii_bin NOT NULL,
@@ -66,8 +79,36 @@ CREATE TABLE `jobs` (
 	`started_at` datetime(3),
 	`finished_at` datetime(3),
 	`updated_at` datetime(3) NOT NULL,
-	CONSTRAINT `jobs_id` PRIMARY KEY(`id`)
+	CONSTRAINT `jobs_id` PRIMARY KEY(`id`),
+	CONSTRAINT `jobs_order_key` UNIQUE(`order_key`)
 );
 --> statement-breakpoint
+CREATE TABLE `webhook_deliveries` (
+	`id` bigint AUTO_INCREMENT NOT NULL,
+	`event_id` bigint NOT NULL,
+	`endpoint` char(64) character set ascii collate ascii_bin NOT NULL,
+	`payload` mediumtext character set utf8mb4 collate utf8mb4_bin NOT NULL,
+	`attempts` int unsigned NOT NULL,
+	`next_attempt_at` datetime(3) NOT NULL,
+	`last_error` varchar(500) character set utf8mb4 collate utf8mb4_bin,
+	`created_at` datetime(3) NOT NULL,
+	CONSTRAINT `webhook_deliveries_id` PRIMARY KEY(`id`),
+	CONSTRAINT `webhook_deliveries_event` UNIQUE(`event_id`,`endpoint`)
+);
+--> statement-breakpoint
+CREATE TABLE `webhook_events` (
+	`id` bigint AUTO_INCREMENT NOT NULL,
+	`job_id` char(32) character set ascii collate ascii_bin NOT NULL,
+	`state` varchar(16) character set ascii collate ascii_bin NOT NULL,
+	`created_at` datetime(3) NOT NULL,
+	CONSTRAINT `webhook_events_id` PRIMARY KEY(`id`)
+);
+--> statement-breakpoint
+CREATE INDEX `art_labels_job` ON `art_labels` (`job_id`);--> statement-breakpoint
 CREATE INDEX `jobs_newest_version` ON `jobs` (`key_digest`,`sequencer`);--> statement-breakpoint
-CREATE INDEX `jobs_state` ON `jobs` (`state`,`updated_at`);
+CREATE INDEX `jobs_state` ON `jobs` (`state`,`updated_at`);--> statement-breakpoint
+CREATE INDEX `jobs_created` ON `jobs` (`created_at`,`id`);--> statement-breakpoint
+CREATE INDEX `jobs_state_created` ON `jobs` (`state`,`created_at`,`id`);--> statement-breakpoint
+CREATE INDEX `jobs_image_key` ON `jobs` (`image_key`);--> statement-breakpoint
+CREATE INDEX `webhook_deliveries_due` ON `webhook_deliveries` (`next_attempt_at`);--> statement-breakpoint
+CREATE INDEX `webhook_events_created` ON `webhook_events` (`created_at`);

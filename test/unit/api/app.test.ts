@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import Value from 'typebox/value'
 import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
-import type { FoundJob } from '#shared/db/jobs.ts'
+import type { FoundJob } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { analysisOf, bucket, uploadOf } from '../../job.ts'
@@ -25,6 +25,7 @@ test('a finished result has everything and no Retry-After', async (t) => {
   assert.deepEqual(result, {
     key,
     version: 'e1',
+    take: 0,
     status: 'succeeded',
     progress: 1,
     attempt: 1,
@@ -117,7 +118,7 @@ test('what is uploaded and not yet received is queued; what never was is not fou
 test('key and version reach the database as they were meant', async (t) => {
   const asked: unknown[] = []
   const app = await start(t, {
-    jobs: {
+    results: {
       find: async (wanted) => {
         asked.push(wanted)
         return foundJob({})
@@ -127,8 +128,8 @@ test('key and version reach the database as they were meant', async (t) => {
   await app.inject('/v1/results/uploads/100%25/a+b%252F.jpg?version=a%2Bb')
   await app.inject('/v1/results/uploads%2F%EA%B7%B8%EB%A6%BC.jpg')
   assert.deepEqual(asked, [
-    { bucket, key: 'uploads/100%/a+b%2F.jpg', version: 'a+b' },
-    { bucket, key: 'uploads/그림.jpg', version: undefined },
+    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b' },
+    { key: 'uploads/그림.jpg', version: undefined },
   ])
 })
 
@@ -239,7 +240,7 @@ interface Fakes {
 
 async function get(t: TestContext, url: string, { find, head, pingDatabase, pingBucket, headers }: Fakes) {
   const app = await start(t, {
-    jobs: {
+    results: {
       find: async () => {
         if (find instanceof Error) throw find
         return find
@@ -259,7 +260,7 @@ async function start(t: TestContext, more: Partial<AppOptions>) {
 
 function options(more: Partial<AppOptions>): AppOptions {
   return {
-    jobs: { find: async () => undefined },
+    results: { find: async () => undefined },
     objects: { head: async () => undefined, ping: async () => {} },
     database: { ping: async () => {} },
     bucket,
@@ -292,6 +293,11 @@ function foundJob(job: Partial<FoundJob['job']>): FoundJob {
       versionId: null,
       etag,
       take: 0,
+      orderedPrompt: null,
+      orderedSeed: null,
+      orderedSeconds: null,
+      orderKey: null,
+      orderDigest: null,
       sizeBytes: size,
       sequencer: normalizeSequencer(sequencer),
       state: 'queued',
