@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { provideMariadb } from '../../services/local/mariadb.ts'
+import { benchApi } from './api.ts'
 import { benchClassifier } from './classifier.ts'
 import { benchMusicgen, benchQuantisation, type MusicgenBench } from './musicgen.ts'
 import { type Size, sizes } from './musicgen-shape.ts'
@@ -9,6 +10,7 @@ import { benchPipeline } from './pipeline.ts'
 import { formatTable } from './table.ts'
 
 const ms = (value: number) => `${value.toFixed(0)} ms`
+const say = (line: string) => console.error(line)
 const perSecond = (value: number) => `${value.toFixed(0)} messages/s`
 
 const command = new Command('npm run bench --')
@@ -31,6 +33,34 @@ command
     console.log(`  pipeline           ${perSecond(figures.pipeline_messages_per_second)}`)
     console.log(`  bare sqs-consumer  ${perSecond(figures.bare_sqs_consumer_messages_per_second)}`)
     console.log(`  ratio              ${ratio.toFixed(2)}`)
+  })
+
+command
+  .command('api')
+  .description('requests per second of the API beside a bare Fastify route, and many clients that wait for one result')
+  .option('--results <number>', 'finished results in the database', readCount, 100_000)
+  .option('--seconds <number>', 'length of each of three rounds', readCount, 5)
+  .option('--clients <number>', 'that wait at once', readCount, 500)
+  .option('--json', 'print one JSON object')
+  .action(async ({ json, ...options }: { results: number; seconds: number; clients: number; json?: boolean }) => {
+    await provideMariadb(say)
+    const figures = await benchApi(options, say)
+    if (json) return console.log(JSON.stringify(figures))
+    console.log(`${figures.results} results, ${figures.connections} connections`)
+    console.log(
+      formatTable(figures.rows, {
+        what: (row) => row.name,
+        'requests/s': (row) => row.requests_per_second.toFixed(0),
+        'p50 ms': (row) => row.p50_ms.toFixed(0),
+        'p99 ms': (row) => row.p99_ms.toFixed(0),
+        'of bare': (row) => `${(100 * row.ratio).toFixed(0)} %`,
+      }),
+    )
+    const { waiting } = figures
+    console.log(
+      `${waiting.clients} clients that wait for one job: told of its end after ${ms(waiting.median_ms)} (median), ` +
+        `${ms(waiting.max_ms)} (last), with ${waiting.queries_per_second.toFixed(1)} queries a second`,
+    )
   })
 
 command
@@ -58,7 +88,6 @@ command
   })
 
 const precisions = ['fp32', 'fp16', 'int8', 'int4'] as const
-const say = (line: string) => console.error(line)
 const modelOption = () => new Option('--model <size>', 'dimensions').choices(sizes).default('small')
 const providersOption = () =>
   new Option('--providers <list>', 'of ONNX Runtime, in order').argParser(readList).default(['cpu'], 'cpu')
@@ -158,8 +187,8 @@ function readPrecision(text: string): Precision {
 
 function readCount(text: string): number {
   const count = Number(text)
-  if (!Number.isInteger(count) || count < 1 || count > 10_000) {
-    throw new InvalidArgumentError('Expected a whole number from 1 to 10000.')
+  if (!Number.isInteger(count) || count < 1 || count > 1_000_000) {
+    throw new InvalidArgumentError('Expected a whole number from 1 to 1000000.')
   }
   return count
 }
