@@ -51,7 +51,7 @@ export function openDatabase({
     idleTimeout: idleSeconds * 1000,
     queueLimit: maxWaiting,
   })
-  const openedAt = new WeakMap<object, number>()
+  const sessions = new WeakMap<object, Session>()
 
   return {
     run,
@@ -88,28 +88,14 @@ export function openDatabase({
 
   async function runOnce<T>(operation: (db: Drizzle) => Promise<T>): Promise<T> {
     const connection = await acquire()
-    let broken: unknown
-    const query = async (statement: QueryOptions, values?: unknown[]) => {
-      try {
-        return await withDeadline(connection.query(statement, values), timeoutMs, () =>
-          silence('No answer from the database'),
-        )
-      } catch (error) {
-        // What follows, a rollback perhaps, would wait behind a statement that never ends.
-        if (!isAnswer(driverError(error))) {
-          broken ??= error
-          connection.destroy()
-        }
-        throw error
-      }
-    }
+    let session = sessions.get(connection.connection)
     try {
-      if (!openedAt.has(connection.connection)) await prepare(connection, query)
-      return await operation(drizzleOn(query))
+      session ??= await openSession(connection)
+      return await operation(session.db)
     } catch (error) {
-      throw broken ?? error
+      throw session?.broken ?? error
     } finally {
-      if (isOld(connection)) connection.destroy()
+      if (!session || isOld(session)) connection.destroy()
       else connection.release()
     }
   }
@@ -132,16 +118,56 @@ export function openDatabase({
     return new RetryableFailure('DATABASE_UNAVAILABLE', `${what} within ${timeoutSeconds} s`)
   }
 
-  async function prepare(connection: PoolConnection, query: Query): Promise<void> {
+  async function openSession(connection: PoolConnection): Promise<Session> {
     // The end of an idle connection is nobody's error: mysql2 takes it out of the pool.
     connection.connection.on('error', () => {})
-    await query({ sql: sessionOf(idleSeconds) })
-    openedAt.set(connection.connection, performance.now())
+    const query = async (statement: QueryOptions, values?: unknown[]) => {
+      try {
+        return await withDeadline(connection.query(statement, values), timeoutMs, () =>
+          silence('No answer from the database'),
+        )
+      } catch (error) {
+        // What follows, a rollback perhaps, would wait behind a statement that never ends.
+        if (!isAnswer(driverError(error))) {
+          session.broken ??= error
+          connection.destroy()
+        }
+        throw error
+      }
+    }
+    const session: Session = { db: drizzleOn(query), openedAt: performance.now() }
+    try {
+      await query({ sql: sessionOf(idleSeconds) })
+    } catch (error) {
+      throw session.broken ?? error
+    }
+    sessions.set(connection.connection, session)
+    return session
   }
 
-  function isOld(connection: PoolConnection): boolean {
-    const opened = openedAt.get(connection.connection)
-    return opened === undefined || performance.now() - opened > maxAgeSeconds * 1000
+  function isOld({ openedAt }: Session): boolean {
+    return performance.now() - openedAt > maxAgeSeconds * 1000
+  }
+}
+
+/** What belongs to one connection for as long as it lasts. */
+interface Session {
+  db: Drizzle
+  openedAt: number
+  /** Why it can be used no more. */
+  broken?: unknown
+}
+
+/**
+ * A statement that is built once for each connection, not each time it runs: for one of many columns that takes longer than
+ * the database does.
+ */
+export function preparedOnce<Statement>(prepare: (db: Drizzle) => Statement): (db: Drizzle) => Statement {
+  const prepared = new WeakMap<Drizzle, Statement>()
+  return (db) => {
+    const statement = prepared.get(db) ?? prepare(db)
+    prepared.set(db, statement)
+    return statement
   }
 }
 

@@ -1,6 +1,6 @@
-import { and, desc, eq, getTableColumns } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm'
 import { jobId, keyDigest } from '../contract/key.ts'
-import type { Database } from './client.ts'
+import { type Database, type Drizzle, preparedOnce } from './client.ts'
 import { artAnalysis, jobs } from './schema.ts'
 
 export type Results = ReturnType<typeof createResults>
@@ -17,23 +17,30 @@ export interface Wanted {
 
 const { embedding: _, ...analysis } = getTableColumns(artAnalysis)
 
+const select = (wanted: SQL | undefined) => (db: Drizzle) =>
+  db
+    .select({ job: jobs, analysis })
+    .from(jobs)
+    .leftJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
+    .where(wanted)
+    .orderBy(desc(jobs.sequencer), desc(jobs.createdAt))
+    .limit(1)
+    .prepare()
+
+const byVersion = preparedOnce(select(eq(jobs.id, sql.placeholder('id'))))
+const newest = preparedOnce(
+  select(and(eq(jobs.keyDigest, sql.placeholder('digest')), eq(jobs.take, sql.placeholder('take')))),
+)
+
 /** The jobs of a bucket as they are asked for, with their analyses. Throws what `Database.run` throws. */
 export function createResults({ database, bucket }: { database: Database; bucket: string }) {
   return {
     /** One take on a version, or else on the newest version that has it, of a picture. */
     async find({ key, version, take = 0 }: Wanted) {
-      const wanted =
-        version === undefined
-          ? and(eq(jobs.keyDigest, keyDigest(bucket, key)), eq(jobs.take, take))
-          : eq(jobs.id, jobId({ bucket, key, version }, take))
       const [found] = await database.run((db) =>
-        db
-          .select({ job: jobs, analysis })
-          .from(jobs)
-          .leftJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
-          .where(wanted)
-          .orderBy(desc(jobs.sequencer), desc(jobs.createdAt))
-          .limit(1),
+        version === undefined
+          ? newest(db).execute({ digest: keyDigest(bucket, key), take })
+          : byVersion(db).execute({ id: jobId({ bucket, key, version }, take) }),
       )
       return found
     },
