@@ -43,6 +43,7 @@ export function redact(line: string): string {
   return line
     .replace(/:\/\/[^\s/":@]{0,200}:[^\s/"]{0,300}@/g, '://***@')
     .replace(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"\\]+/gi, '$1***')
+    .replace(/(\bwhsec_)[\w+/=-]+/g, '$1***')
     .replace(/(\bBearer )[\w.~+/=-]+/gi, '$1***')
     .replace(
       /("[\w-]{0,40}(?:authorization|password|secret\w{0,40}|api[_-]?keys?|token)":)"(?:[^"\\]|\\.)*"/gi,

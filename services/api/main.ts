@@ -8,8 +8,12 @@ import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createResults } from '#shared/db/results.ts'
+import { createWebhookQueue } from '#shared/db/webhooks.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createApp } from './app.ts'
+import { createWebhooks } from './webhooks/dispatcher.ts'
+import { readEndpoints } from './webhooks/endpoint.ts'
+import { createSender } from './webhooks/sender.ts'
 
 const settingNames = [
   ...databaseSettings,
@@ -21,6 +25,8 @@ const settingNames = [
   'HOST',
   'PORT',
   'GRACE_SECONDS',
+  'WEBHOOKS',
+  'WEBHOOKS_ALLOW_PRIVATE',
   'LOG_LEVEL',
 ] as const satisfies SettingName[]
 
@@ -37,6 +43,7 @@ await runCommandLine(command)
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env)
   const auth = config.AUTH ?? { keys: readKeys(config.API_KEYS ?? '') }
+  const { endpoints, mayReach } = readEndpoints(config)
   const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
   const database = openDatabase({ ...(await databaseAddress(config)), timeoutSeconds: databaseTimeoutSeconds })
   const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
@@ -44,8 +51,10 @@ async function serve(): Promise<void> {
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const results = createResults({ database, bucket })
   const app = await createApp({ results, objects, database, bucket, auth, logger })
+  const queue = createWebhookQueue({ database })
+  const webhooks = createWebhooks({ queue, endpoints, send: createSender({ mayReach }), logger })
   const close = async () => {
-    await app.close()
+    await Promise.all([app.close(), webhooks.close()])
     await database.close()
     s3.destroy()
   }
@@ -59,6 +68,7 @@ async function serve(): Promise<void> {
     await close()
     throw error
   }
+  webhooks.start()
   // A delay of 0 would be none at all.
   const delay = Math.max(1, config.GRACE_SECONDS * 1000)
   closeWithGrace({ delay, logger }, async ({ signal, err: error }) => {

@@ -70,6 +70,19 @@ export const settings = {
   ),
   AUTH: Type.Optional(Type.Literal('none', { description: 'In so many words: the API is open to everyone' })),
   API_KEYS: Type.Optional(Type.String({ description: 'Bearer keys, separated by commas' })),
+  WEBHOOKS: Type.Optional(
+    Type.String({
+      description:
+        'JSON array of the endpoints that hear of ended jobs: [{"url":"https://...","secrets":["whsec_..."]}], and ' +
+        '"events":["result.succeeded"] where not all are wanted',
+    }),
+  ),
+  WEBHOOKS_ALLOW_PRIVATE: Type.Optional(
+    Type.String({
+      description:
+        'Private addresses or networks that webhooks may go to all the same, separated by commas: 10.1.0.0/16,127.0.0.1',
+    }),
+  ),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),
 } as const
 

@@ -18,14 +18,7 @@ export interface Wanted {
 const { embedding: _, ...analysis } = getTableColumns(artAnalysis)
 
 const select = (wanted: SQL | undefined) => (db: Drizzle) =>
-  db
-    .select({ job: jobs, analysis })
-    .from(jobs)
-    .leftJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
-    .where(wanted)
-    .orderBy(desc(jobs.sequencer), desc(jobs.createdAt))
-    .limit(1)
-    .prepare()
+  selectJobs(db).where(wanted).orderBy(desc(jobs.sequencer), desc(jobs.createdAt)).limit(1).prepare()
 
 const byVersion = preparedOnce(select(eq(jobs.id, sql.placeholder('id'))))
 const newest = preparedOnce(
@@ -45,4 +38,9 @@ export function createResults({ database, bucket }: { database: Database; bucket
       return found
     },
   }
+}
+
+/** What is answered of jobs; the caller says of which. */
+export function selectJobs(db: Pick<Drizzle, 'select'>) {
+  return db.select({ job: jobs, analysis }).from(jobs).leftJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
 }

@@ -187,13 +187,16 @@ export const webhookDeliveries = mysqlTable(
     /** Digest of the endpoint's address. */
     endpoint: hex('endpoint', { length: 64 }).notNull(),
     payload: longText('payload').notNull(),
+    /** That have failed. */
     attempts: unsigned('attempts').notNull(),
+    /** While one tries it: when the delivery is free again should that one never say how it went. */
     nextAttemptAt: time('next_attempt_at').notNull(),
     lastError: text('last_error', { length: 500 }),
     createdAt: time('created_at').notNull(),
   },
   (table) => [
     unique('webhook_deliveries_event').on(table.eventId, table.endpoint),
-    index('webhook_deliveries_due').on(table.nextAttemptAt),
+    // One endpoint's backlog is nothing that another's search goes through.
+    index('webhook_deliveries_due').on(table.endpoint, table.nextAttemptAt),
   ],
 )

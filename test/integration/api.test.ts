@@ -186,6 +186,7 @@ test('npm run api refuses to be open unless told so in as many words, and tells 
     [{ ...stack.env }, [], 2, /API_KEYS is missing/],
     [{ ...stack.env, API_KEYS: 'one,,two' }, [], 2, /API_KEYS has an empty key/],
     [{}, [], 2, /BUCKET is missing/],
+    [{ ...stack.env, AUTH: 'none', WEBHOOKS: '[{}]' }, [], 2, /WEBHOOKS\/0 must have required properties url/],
     [{}, ['--help'], 0, /Usage: npm run api/],
     [{}, ['--port'], 2, /unknown option/],
     [{ ...stack.env, AUTH: 'none', HOST: '127.0.0.1', PORT: String(port) }, [], 1, /EADDRINUSE/],

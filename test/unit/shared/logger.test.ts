@@ -50,6 +50,7 @@ test('secrets are redacted wherever they stand', () => {
   logger.info({ url: 'mysql://user:p@ss@hunter2@db.example/x' }, 'a password with an at sign')
   const credentials = { secretAccessKey: 'hunter2', sessionToken: 'hunter2', db_password: 'hunter2' }
   logger.info({ credentials, headers: { 'x-amz-security-token': 'hunter2', 'x-api-key': 'hunter2' } }, 'sent')
+  logger.info('signed with whsec_aHVudGVyMg+/==')
   assert.doesNotMatch(text(), /hunter2|aHVudGVyMg/)
   assert.match(text(), /mysql:\/\/\*\*\*@db\.example:4000\/promenade/)
   assert.match(text(), /X-Amz-Date=1/)
