@@ -1,8 +1,8 @@
-import bearerAuth from '@fastify/bearer-auth'
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Results } from '#shared/db/results.ts'
+import { type Auth, closeTo } from './plugins/access.ts'
 import { answerWrongMethods } from './plugins/method.ts'
 import { describeApi } from './plugins/openapi.ts'
 import { answerClientError, answerError, answerProblems } from './plugins/problem.ts'
@@ -14,8 +14,7 @@ export interface AppOptions {
   objects: Pick<ObjectStore, 'head' | 'ping'>
   database: Pick<Database, 'ping'>
   bucket: string
-  /** Bearer keys that are let in; `none` lets everyone in. */
-  auth: { keys: string[] } | 'none'
+  auth: Auth
   logger: FastifyBaseLogger
 }
 
@@ -26,7 +25,6 @@ const bodyLimit = 64 * 1024
 
 /** Builds the API, which then listens where its caller says. */
 export async function createApp({ results, objects, database, bucket, auth, logger }: AppOptions) {
-  if (auth !== 'none' && auth.keys.length === 0) throw new Error('Expected at least one API key, or auth none')
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: isProbe }),
@@ -43,13 +41,9 @@ export async function createApp({ results, objects, database, bucket, auth, logg
   await describeApi(app)
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (closed) => {
-    if (auth !== 'none') {
-      // RFC 6749 takes "bearer" in any case, as HTTP does.
-      await closed.register(bearerAuth, { keys: new Set(auth.keys), specCompliance: 'rfc6749', addHook: false })
-      closed.addHook('onRequest', closed.verifyBearerAuth!)
-    }
+    closeTo(closed, auth)
     await closed.register(resultRoutes({ results, objects, bucket }))
-    closed.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+    closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)
   return app

@@ -3,13 +3,14 @@ import { Command } from 'commander'
 import { createS3Client } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import { runCommandLine } from '#shared/command-line.ts'
-import { ConfigError, readConfig } from '#shared/config.ts'
+import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createWebhookQueue } from '#shared/db/webhooks.ts'
 import { createLogger } from '#shared/logger.ts'
+import { readApiKeys } from './api-key.ts'
 import { createApp } from './app.ts'
 import { createWebhooks } from './webhooks/dispatcher.ts'
 import { readEndpoints } from './webhooks/endpoint.ts'
@@ -42,7 +43,7 @@ await runCommandLine(command)
 
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env)
-  const auth = config.AUTH ?? { keys: readKeys(config.API_KEYS ?? '') }
+  const auth = config.AUTH ?? { keys: readApiKeys(config.API_KEYS ?? '') }
   const { endpoints, mayReach } = readEndpoints(config)
   const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
   const database = openDatabase({ ...(await databaseAddress(config)), timeoutSeconds: databaseTimeoutSeconds })
@@ -76,10 +77,4 @@ async function serve(): Promise<void> {
     else logger.info({ signal }, 'closing')
     await close()
   })
-}
-
-function readKeys(text: string): string[] {
-  const keys = text.split(',').map((key) => key.trim())
-  if (keys.includes('')) throw new ConfigError(['API_KEYS has an empty key: separate the keys by single commas'])
-  return keys
 }

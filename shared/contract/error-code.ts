@@ -17,11 +17,13 @@ export const errorCodes = {
   DATABASE_UNAVAILABLE: { status: 503, retryable: true, title: 'The database is not available' },
   CANCELED: { status: 409, retryable: false, title: 'The job was canceled' },
   UNAUTHORIZED: { status: 401, retryable: false, title: 'A valid API key is needed' },
+  FORBIDDEN: { status: 403, retryable: false, title: 'The API key does not allow this' },
   RATE_LIMITED: { status: 429, retryable: true, title: 'Too many requests' },
   INVALID_REQUEST: { status: 400, retryable: false, title: 'The request is not valid' },
   RESULT_NOT_FOUND: { status: 404, retryable: false, title: 'No such result' },
   CONFLICT: { status: 409, retryable: false, title: 'The request conflicts with the present state' },
   INTERNAL_ERROR: { status: 500, retryable: true, title: 'Something went wrong on our side' },
+  OVERLOADED: { status: 503, retryable: true, title: 'Too much to do at present' },
   TIMEOUT: { status: 504, retryable: true, title: 'Not finished in time' },
 } as const
 

@@ -69,7 +69,11 @@ export const settings = {
     Type.String({ pattern: '^https?://', description: 'Traces are sent to this OTLP/HTTP collector' }),
   ),
   AUTH: Type.Optional(Type.Literal('none', { description: 'In so many words: the API is open to everyone' })),
-  API_KEYS: Type.Optional(Type.String({ description: 'Bearer keys, separated by commas' })),
+  API_KEYS: Type.Optional(
+    Type.String({
+      description: 'Bearer keys, separated by commas: key, key:read+upload+act+admin or sha256:digest:scopes',
+    }),
+  ),
   WEBHOOKS: Type.Optional(
     Type.String({
       description:

@@ -66,11 +66,13 @@ const cases: Record<ErrorCode, Case> = {
   DATABASE_UNAVAILABLE: { kind: 'outage', takeAway: () => wire.hold(), bringBack: () => wire.pass() },
   CANCELED: { kind: 'of no job yet' },
   UNAUTHORIZED: { kind: 'of the API' },
+  FORBIDDEN: { kind: 'of the API' },
   RATE_LIMITED: { kind: 'of the API' },
   INVALID_REQUEST: { kind: 'of the API' },
   RESULT_NOT_FOUND: { kind: 'of the API' },
   CONFLICT: { kind: 'of the API' },
   INTERNAL_ERROR: { kind: 'of the API' },
+  OVERLOADED: { kind: 'of the API' },
   TIMEOUT: { kind: 'of the API' },
 }
 

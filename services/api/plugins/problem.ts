@@ -40,7 +40,7 @@ export function sendProblem(
   code: ErrorCode,
   { status = errorCodes[code].status, detail }: { status?: number; detail?: string } = {},
 ): FastifyReply {
-  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  if (status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', retryAfterSeconds)
   return (
     reply

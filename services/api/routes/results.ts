@@ -28,6 +28,7 @@ export function resultRoutes({
     app.get(
       `${path}*`,
       {
+        config: { scope: 'read' },
         schema: {
           operationId: 'getResult',
           summary: 'The result by image key',

@@ -6,6 +6,7 @@ import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
+import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { analysisOf, bucket, uploadOf } from '../../job.ts'
 
@@ -176,32 +177,15 @@ test('a mistake of ours is 500 without a trace of it', async (t) => {
   assert.doesNotMatch(response.body, /secret/)
 })
 
-test('without one of the keys only the health of the service is told', async (t) => {
-  const app = await start(t, { auth: { keys: ['an-older-key', apiKey] } })
-  for (const path of [address, '/openapi.json']) {
-    for (const authorization of [
-      undefined,
-      'Bearer',
-      'Bearer wrong',
-      `Basic ${apiKey}`,
-      `Bearer ${apiKey}x`,
-      'Bearer ',
-    ]) {
-      const response = await app.inject({ url: path, headers: authorization ? { authorization } : {} })
-      await assertProblem(response, 401, 'UNAUTHORIZED')
-      assert.equal(response.headers['www-authenticate'], 'Bearer')
-    }
-    for (const authorization of [`Bearer ${apiKey}`, `bearer ${apiKey}`, 'Bearer an-older-key']) {
-      const response = await app.inject({ url: path, headers: { authorization } })
-      assert.notEqual(response.statusCode, 401, `${path} ${authorization}`)
-    }
+test('with keys only the health of the service is open', async (t) => {
+  const app = await start(t, { auth: { keys: readApiKeys(apiKey) } })
+  for (const url of [address, '/openapi.json']) {
+    await assertProblem(await app.inject(url), 401, 'UNAUTHORIZED')
+    const response = await app.inject({ url, headers: { authorization: `Bearer ${apiKey}` } })
+    assert.notEqual(response.statusCode, 401)
   }
   assert.equal((await app.inject('/healthz')).statusCode, 200)
   assert.equal((await app.inject('/readyz')).statusCode, 200)
-})
-
-test('no keys is not open', async () => {
-  await assert.rejects(createApp(options({ auth: { keys: [] } })), /Expected at least one API key/)
 })
 
 test('readiness names the part that does not answer, in bounded time', async (t) => {
