@@ -1,47 +1,93 @@
+import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Results } from '#shared/db/results.ts'
-import { type Auth, closeTo } from './plugins/access.ts'
+import { type AccessOptions, createAccess } from './plugins/access.ts'
+import { setHeaders } from './plugins/header.ts'
 import { answerWrongMethods } from './plugins/method.ts'
+import { createMetrics } from './plugins/metrics.ts'
 import { describeApi } from './plugins/openapi.ts'
-import { answerClientError, answerError, answerProblems } from './plugins/problem.ts'
+import { refuseOverload } from './plugins/overload.ts'
+import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
+import { watchTraffic } from './plugins/traffic.ts'
 import { healthRoutes } from './routes/health.ts'
+import { infoRoutes } from './routes/info.ts'
 import { resultRoutes } from './routes/results.ts'
 
 export interface AppOptions {
-  results: Pick<Results, 'find'>
+  results: Pick<Results, 'find' | 'models'>
   objects: Pick<ObjectStore, 'head' | 'ping'>
   database: Pick<Database, 'ping'>
   bucket: string
-  auth: Auth
+  auth: AccessOptions['auth']
+  /** Of one key; as many as they like when absent or 0. */
+  requestsPerMinute?: number
+  /** Origins of the pages that may call from a browser. */
+  corsOrigins?: string[]
+  /** Addresses and networks of the proxies whose X-Forwarded-For is believed. */
+  proxies?: string[]
+  /** One request at a time, between which the process is frozen. */
+  onLambda?: boolean
   logger: FastifyBaseLogger
 }
 
 const handlerTimeout = 20_000
 const requestTimeout = 10_000
-/** There is no route yet that reads a body. */
 const bodyLimit = 64 * 1024
+/** An image key of 1,024 bytes, each percent-encoded. */
+const maxParamLength = 3 * 1024
+/** Node's HTTP: what is late is looked for this often, and a missing Host is answered by us. */
+const http = { connectionsCheckingInterval: 2_000, requireHostHeader: false }
 
 /** Builds the API, which then listens where its caller says. */
-export async function createApp({ results, objects, database, bucket, auth, logger }: AppOptions) {
+export async function createApp({
+  results,
+  objects,
+  database,
+  bucket,
+  auth,
+  requestsPerMinute = 0,
+  corsOrigins = [],
+  proxies = [],
+  onLambda = false,
+  logger,
+}: AppOptions) {
+  const access = createAccess({ auth, requestsPerMinute })
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: isProbe }),
+    genReqId: () => randomUUID(),
     handlerTimeout,
     requestTimeout,
     bodyLimit,
+    routerOptions: { maxParamLength },
+    http,
+    ...(proxies.length && { trustProxy: proxies }),
+    // What is under way on a connection when the server closes is answered too.
+    return503OnClosing: false,
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
+    schemaErrorFormatter: describeInvalid,
     // Strict: what a schema does not name is a mistake of the caller's, not to be dropped in silence.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
   })
+  const waiting = () => 0
+  const inFlight = watchTraffic(app, (...ended) => metrics.observe(...ended))
+  const metrics = createMetrics({ inFlight, waiting })
+  await setHeaders(app, { corsOrigins })
   answerProblems(app)
   const wrongMethods = answerWrongMethods(app)
   await describeApi(app)
   await app.register(healthRoutes({ database, objects }))
+  await app.register(async (operators) => {
+    access.close(operators)
+    await operators.register(metrics.routes)
+  })
   await app.register(async (closed) => {
-    closeTo(closed, auth)
+    if (!onLambda) await refuseOverload(closed, { inFlight, waiting })
+    access.close(closed)
+    await closed.register(infoRoutes({ results }))
     await closed.register(resultRoutes({ results, objects, bucket }))
     closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
@@ -51,5 +97,5 @@ export async function createApp({ results, objects, database, bucket, auth, logg
 
 /** Asked every few seconds by whatever watches over the service. */
 function isProbe({ url }: FastifyRequest): boolean {
-  return url === '/healthz' || url === '/readyz'
+  return url === '/healthz' || url === '/readyz' || url === '/metrics'
 }

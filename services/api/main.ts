@@ -1,39 +1,12 @@
 import closeWithGrace from 'close-with-grace'
 import { Command } from 'commander'
-import { createS3Client } from '#shared/aws/clients.ts'
-import { createObjectStore } from '#shared/aws/object-store.ts'
 import { runCommandLine } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
-import { openDatabase } from '#shared/db/client.ts'
-import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
-import { createResults } from '#shared/db/results.ts'
-import { createWebhookQueue } from '#shared/db/webhooks.ts'
-import { createLogger } from '#shared/logger.ts'
-import { readApiKeys } from './api-key.ts'
-import { createApp } from './app.ts'
-import { createWebhooks } from './webhooks/dispatcher.ts'
-import { readEndpoints } from './webhooks/endpoint.ts'
-import { createSender } from './webhooks/sender.ts'
+import { createService, serviceSettings } from './service.ts'
 
-const settingNames = [
-  ...databaseSettings,
-  'AWS_REGION',
-  'AWS_ENDPOINT_URL',
-  'BUCKET',
-  'AUTH',
-  'API_KEYS',
-  'HOST',
-  'PORT',
-  'GRACE_SECONDS',
-  'WEBHOOKS',
-  'WEBHOOKS_ALLOW_PRIVATE',
-  'LOG_LEVEL',
-] as const satisfies SettingName[]
+const settingNames = [...serviceSettings, 'HOST', 'PORT', 'GRACE_SECONDS'] as const satisfies SettingName[]
 
-/** A client waits for the answer. */
-const storeTimeoutMs = 5_000
-const databaseTimeoutSeconds = 5
 const command = new Command('npm run api')
   .description('Serves results by image key over HTTP until it is told to stop.')
   .addHelpText('after', `\nSettings: ${settingNames.join(', ')}.`)
@@ -43,22 +16,7 @@ await runCommandLine(command)
 
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env)
-  const auth = config.AUTH ?? { keys: readApiKeys(config.API_KEYS ?? '') }
-  const { endpoints, mayReach } = readEndpoints(config)
-  const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
-  const database = openDatabase({ ...(await databaseAddress(config)), timeoutSeconds: databaseTimeoutSeconds })
-  const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
-  const bucket = config.BUCKET
-  const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
-  const results = createResults({ database, bucket })
-  const app = await createApp({ results, objects, database, bucket, auth, logger })
-  const queue = createWebhookQueue({ database })
-  const webhooks = createWebhooks({ queue, endpoints, send: createSender({ mayReach }), logger })
-  const close = async () => {
-    await Promise.all([app.close(), webhooks.close()])
-    await database.close()
-    s3.destroy()
-  }
+  const { app, logger, start, close } = await createService(config)
   try {
     await app.listen({
       host: config.HOST,
@@ -69,7 +27,7 @@ async function serve(): Promise<void> {
     await close()
     throw error
   }
-  webhooks.start()
+  start()
   // A delay of 0 would be none at all.
   const delay = Math.max(1, config.GRACE_SECONDS * 1000)
   closeWithGrace({ delay, logger }, async ({ signal, err: error }) => {

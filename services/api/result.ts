@@ -52,9 +52,13 @@ function analysisOf(row: NonNullable<FoundJob['analysis']>) {
   }
 }
 
-/** What was wrong with a picture is told; what went wrong with us is for the log and the dead letter alone. */
-function errorOf({ errorCode: code, errorMessage, errorRetryable }: FoundJob['job']) {
-  if (!code) return {}
+/**
+ * What was wrong with a picture is told; what went wrong with us is for the log and the dead letter alone. A code that a
+ * newer consumer has written is told as the general one, which the callers of this API know.
+ */
+function errorOf({ errorCode, errorMessage, errorRetryable }: FoundJob['job']) {
+  if (!errorCode) return {}
+  const code = errorCode in errorCodes ? errorCode : 'INTERNAL_ERROR'
   const retryable = errorRetryable ?? false
   const message = (!retryable && errorMessage) || errorCodes[code].title
   return { error: { code, message, retryable } }

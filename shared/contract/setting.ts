@@ -87,6 +87,18 @@ export const settings = {
         'Private addresses or networks that webhooks may go to all the same, separated by commas: 10.1.0.0/16,127.0.0.1',
     }),
   ),
+  RATE_LIMIT_PER_MINUTE: Type.Integer({
+    default: 6_000,
+    minimum: 0,
+    maximum: 1_000_000,
+    description: 'Requests of one API key to one instance of the API; 0 for as many as they like',
+  }),
+  CORS_ORIGINS: Type.Optional(
+    Type.String({ description: 'Origins of the pages that may call from a browser, exact, separated by commas' }),
+  ),
+  TRUST_PROXY: Type.Optional(
+    Type.String({ description: 'Addresses and networks of the proxies before the API, separated by commas' }),
+  ),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),
 } as const
 

@@ -37,6 +37,23 @@ export function createResults({ database, bucket }: { database: Database; bucket
       )
       return found
     },
+
+    /** Those that the newest result was made with. */
+    async models() {
+      const [newest] = await database.run((db) =>
+        db
+          .select({
+            music: { name: artAnalysis.musicModel, revision: artAnalysis.musicModelRevision },
+            classifier: { name: artAnalysis.classifierModel, revision: artAnalysis.classifierModelRevision },
+          })
+          .from(jobs)
+          .innerJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
+          .where(and(eq(jobs.state, 'succeeded'), eq(jobs.bucket, bucket)))
+          .orderBy(desc(jobs.createdAt), desc(jobs.id))
+          .limit(1),
+      )
+      return newest
+    },
   }
 }
 

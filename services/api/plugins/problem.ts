@@ -1,6 +1,13 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  ConnectionError,
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchemaValidationError,
+} from 'fastify'
 import Type from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Problem } from '#shared/contract/result.ts'
@@ -14,6 +21,8 @@ export const problemResponse = {
 
 const problemHeaders = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
 const retryAfterSeconds = 5
+/** Characters of a name that the caller has given. */
+const maxNamed = 100
 
 /** Every error, and every address that is not ours, is answered as RFC 9457 problem details with a code of our own. */
 export function answerProblems(app: FastifyInstance): void {
@@ -28,6 +37,8 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   if (error instanceof PermanentFailure) return sendProblem(reply, error.code, { detail })
   if (status === 401) return sendProblem(reply, 'UNAUTHORIZED', { detail })
   if (status < 500) return sendProblem(reply, 'INVALID_REQUEST', { status, detail })
+  // Said quietly: who has too much to do does not write a line for each.
+  if (error instanceof RetryableFailure && error.code === 'OVERLOADED') return sendProblem(reply, error.code)
   // Ours to mend, not the caller's: what happened is told to the log alone.
   request.log.error({ err: error }, 'request failed')
   if (error instanceof RetryableFailure) return sendProblem(reply, error.code)
@@ -48,8 +59,17 @@ export function sendProblem(
       .headers(problemHeaders)
       // Without the route's serializer: a problem may be answered where a route promises none.
       .serializer(JSON.stringify)
-      .send(problemOf(code, status, detail))
+      .send({ ...problemOf(code, status, detail), instance: `urn:uuid:${reply.request.id}` } satisfies Problem)
   )
+}
+
+/** Where it is wrong, as a JSON pointer, what is wrong, and what would be right: `body/seed must be integer`. */
+export function describeInvalid(errors: FastifySchemaValidationError[], part: string): Error {
+  const [{ instancePath, message, params }] = errors as [FastifySchemaValidationError]
+  const { additionalProperty: unknown, allowedValues: allowed } = params as Partial<Record<string, unknown>>
+  const named = typeof unknown === 'string' ? `: ${unknown.slice(0, maxNamed)}` : ''
+  const choice = Array.isArray(allowed) ? `: ${allowed.join(', ')}` : ''
+  return new Error(`${part}${instancePath} ${message}${named}${choice}`)
 }
 
 /** What is not HTTP reaches no route, and what is sent too slowly or with too long headers neither. */

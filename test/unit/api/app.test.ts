@@ -120,6 +120,7 @@ test('key and version reach the database as they were meant', async (t) => {
   const asked: unknown[] = []
   const app = await start(t, {
     results: {
+      models: async () => undefined,
       find: async (wanted) => {
         asked.push(wanted)
         return foundJob({})
@@ -202,7 +203,7 @@ test('the description of the API is OpenAPI 3.1, from the schemas that check', a
   const document = (await get(t, '/openapi.json', {})).json()
   assert.equal(document.openapi, '3.1.0')
   assert.deepEqual(document.servers, [{ url: '/' }])
-  assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/v1/results/{key}'])
+  assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/info', '/v1/results/{key}'])
   const { get: operation, ...others } = document.paths['/v1/results/{key}']
   assert.deepEqual(others, {})
   assert.deepEqual(operation.responses['200'].content['application/json'].schema, {
@@ -225,6 +226,7 @@ interface Fakes {
 async function get(t: TestContext, url: string, { find, head, pingDatabase, pingBucket, headers }: Fakes) {
   const app = await start(t, {
     results: {
+      models: async () => undefined,
       find: async () => {
         if (find instanceof Error) throw find
         return find
@@ -244,7 +246,7 @@ async function start(t: TestContext, more: Partial<AppOptions>) {
 
 function options(more: Partial<AppOptions>): AppOptions {
   return {
-    results: { find: async () => undefined },
+    results: { find: async () => undefined, models: async () => undefined },
     objects: { head: async () => undefined, ping: async () => {} },
     database: { ping: async () => {} },
     bucket,

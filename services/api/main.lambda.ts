@@ -1,0 +1,17 @@
+import awsLambdaFastify from '@fastify/aws-lambda'
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
+import { readConfig } from '#shared/config.ts'
+import { asSent } from './gateway-event.ts'
+import { createService, serviceSettings } from './service.ts'
+
+const { app } = await createService(readConfig(serviceSettings, process.env), { onLambda: true })
+const answer = awsLambdaFastify(app, { decorateRequest: false, parseCommaSeparatedQueryParams: false })
+await app.ready()
+
+/** Answers the events of an API Gateway HTTP API, payload format 2.0, and of a function URL. */
+export async function handler(
+  event: APIGatewayProxyEventV2,
+  context: Context,
+): Promise<APIGatewayProxyStructuredResultV2> {
+  return await answer(asSent(event), context)
+}

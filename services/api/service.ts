@@ -1,0 +1,85 @@
+import { createS3Client } from '#shared/aws/clients.ts'
+import { createObjectStore } from '#shared/aws/object-store.ts'
+import type { Config } from '#shared/config.ts'
+import type { SettingName } from '#shared/contract/setting.ts'
+import { openDatabase } from '#shared/db/client.ts'
+import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { createResults } from '#shared/db/results.ts'
+import { createWebhookQueue } from '#shared/db/webhooks.ts'
+import { createLogger } from '#shared/logger.ts'
+import { readApiKeys } from './api-key.ts'
+import { createApp } from './app.ts'
+import { readOrigins, readProxies } from './network-setting.ts'
+import { createWebhooks } from './webhooks/dispatcher.ts'
+import { readEndpoints } from './webhooks/endpoint.ts'
+import { createSender } from './webhooks/sender.ts'
+
+export const serviceSettings = [
+  ...databaseSettings,
+  'AWS_REGION',
+  'AWS_ENDPOINT_URL',
+  'BUCKET',
+  'AUTH',
+  'API_KEYS',
+  'RATE_LIMIT_PER_MINUTE',
+  'CORS_ORIGINS',
+  'TRUST_PROXY',
+  'WEBHOOKS',
+  'WEBHOOKS_ALLOW_PRIVATE',
+  'LOG_LEVEL',
+] as const satisfies SettingName[]
+
+/** A client waits for the answer. */
+const storeTimeoutMs = 5_000
+const databaseTimeoutSeconds = 5
+/** A function answers one request at a time; of many functions each has connections of its own. */
+const lambdaConnections = 2
+
+/** The API with all that it stands on, not listening yet. Throws ConfigError. */
+export async function createService(
+  config: Config<(typeof serviceSettings)[number]>,
+  { onLambda = false }: { onLambda?: boolean } = {},
+) {
+  const access = {
+    auth: config.AUTH ?? { keys: readApiKeys(config.API_KEYS ?? '') },
+    requestsPerMinute: config.RATE_LIMIT_PER_MINUTE,
+  }
+  const corsOrigins = readOrigins(config.CORS_ORIGINS)
+  const proxies = readProxies(config.TRUST_PROXY)
+  const { endpoints, mayReach } = readEndpoints(config)
+  const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
+  const database = openDatabase({
+    ...(await databaseAddress(config)),
+    timeoutSeconds: databaseTimeoutSeconds,
+    ...(onLambda && { connectionLimit: lambdaConnections }),
+  })
+  const bucket = config.BUCKET
+  const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
+  const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
+  const results = createResults({ database, bucket })
+  const app = await createApp({
+    results,
+    objects,
+    database,
+    bucket,
+    ...access,
+    corsOrigins,
+    proxies,
+    onLambda,
+    logger,
+  })
+  const queue = createWebhookQueue({ database })
+  const webhooks = createWebhooks({ queue, endpoints, send: createSender({ mayReach }), logger })
+  return {
+    app,
+    logger,
+    /** Begins what goes on without being asked: sending webhooks, for which a function does not live long enough. */
+    start: webhooks.start,
+    /** Answers what is under way first. */
+    async close(): Promise<void> {
+      await Promise.all([app.close(), webhooks.close()])
+      await database.close()
+      s3.destroy()
+    },
+  }
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import Fastify from 'fastify'
+import { type Observe, watchTraffic } from '../../../services/api/plugins/traffic.ts'
+
+test('requests are counted while they are in flight, and observed once when they end', async (t) => {
+  const { app, url, inFlight, observed, release } = await start(t)
+  const answer = fetch(`${url}/slow`)
+  await until(() => inFlight() === 1)
+  release()
+  assert.equal((await answer).status, 200)
+  await until(() => observed.length === 1)
+  assert.equal(inFlight(), 0)
+  assert.equal((await app.inject('/nothing')).statusCode, 404)
+  await until(() => observed.length === 2)
+  assert.deepEqual(observed, ['/slow 200', 'undefined 404'])
+})
+
+test('a client that goes away is no longer in flight', async (t) => {
+  const { url, inFlight, observed } = await start(t)
+  const call = get(`${url}/slow`)
+  call.on('error', () => {})
+  await until(() => inFlight() === 1)
+  call.destroy()
+  await until(() => inFlight() === 0)
+  assert.deepEqual(observed, ['/slow 499'])
+})
+
+test('closing lets what is under way finish, and ends the connections that clients would keep', async (t) => {
+  const { app, url, inFlight, release } = await start(t)
+  const agent = new Agent({ keepAlive: true })
+  t.after(() => agent.destroy())
+  const idle = connect(Number(new URL(url).port), '127.0.0.1')
+  await once(idle, 'connect')
+  const call = get(`${url}/slow`, { agent })
+  await until(() => inFlight() === 1)
+  const closed = app.close()
+  const idleEnd = once(idle.resume(), 'close')
+  await until(() => !app.server.listening)
+  release()
+  const [response] = (await once(call, 'response')) as [IncomingMessage]
+  assert.equal(response.statusCode, 200)
+  assert.equal(response.headers.connection, 'close')
+  response.resume()
+  await Promise.all([closed, idleEnd])
+})
+
+async function start(t: TestContext) {
+  const observed: string[] = []
+  const { promise, resolve: release } = Promise.withResolvers<void>()
+  const observe: Observe = ({ routeOptions: { url } }, { status }) => observed.push(`${url} ${status}`)
+  const app = Fastify({ return503OnClosing: false })
+  const inFlight = watchTraffic(app, observe)
+  app.get('/slow', async () => {
+    await promise
+    return {}
+  })
+  t.after(async () => {
+    release()
+    await app.close()
+  })
+  return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), inFlight, observed, release }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
