@@ -67,6 +67,53 @@ test('a failed result has its error', async (t) => {
   assert.deepEqual(error, { code: 'IMAGE_CORRUPT', message: 'The file ends early', retryable: false })
 })
 
+test('a code that a newer consumer has written is told as the general one', async (t) => {
+  const errorCode = 'IMAGE_HAUNTED' as 'IMAGE_CORRUPT'
+  const find = foundJob({ state: 'failed', errorCode, errorMessage: 'A ghost looks out of it', errorRetryable: false })
+  const response = await get(t, address, { find })
+  assert.equal(response.statusCode, 200)
+  assert.deepEqual(Value.Errors(Result, response.json()), [])
+  const { error } = response.json()
+  assert.deepEqual(error, { code: 'INTERNAL_ERROR', message: 'A ghost looks out of it', retryable: false })
+})
+
+test('/info tells versions and models, asked for once a minute, and the versions alone without a database', async (t) => {
+  const model = (name: string) => ({ name, revision: 'r1' })
+  const models = { music: model('musicgen'), classifier: model('clip') }
+  let asked = 0
+  const app = await start(t, {
+    results: {
+      find: async () => undefined,
+      models: async () => {
+        asked++
+        if (asked === 1) throw new RetryableFailure('DATABASE_UNAVAILABLE', 'away')
+        return models
+      },
+    },
+  })
+  const { version, node, ...without } = (await app.inject('/info')).json()
+  assert.match(version, /^\d+\.\d+\.\d+/)
+  assert.deepEqual([node, without], [process.version, {}])
+  for (let i = 0; i < 3; i++) assert.deepEqual((await app.inject('/info')).json(), { version, node, models })
+  assert.equal(asked, 2)
+})
+
+test('/metrics is for operators, and counts requests by route, method and status', async (t) => {
+  const app = await start(t, { auth: { keys: readApiKeys(`${apiKey},an-operators-key:admin`) } })
+  const as = (key: string, url: string) => app.inject({ url, headers: { authorization: `Bearer ${key}` } })
+  await assertProblem(await app.inject('/metrics'), 401, 'UNAUTHORIZED')
+  await assertProblem(await as(apiKey, '/metrics'), 403, 'FORBIDDEN')
+  await as(apiKey, address)
+  await as(apiKey, `${address}/other`)
+  const { body, headers } = await as('an-operators-key', '/metrics')
+  assert.match(String(headers['content-type']), /^text\/plain; version=0\.0\.4/)
+  assert.match(body, /_seconds_count\{method="GET",route="\/v1\/results\/\*",status="404"\} 2\n/)
+  assert.match(body, /^promenade_api_requests_in_flight 1$/m)
+  assert.match(body, /^promenade_api_waiting_clients 0$/m)
+  assert.match(body, /^nodejs_eventloop_lag_seconds /m)
+  assert.doesNotMatch(body, /uploads/)
+})
+
 for (const [etaSeconds, retryAfter] of [
   [null, '2'],
   [0.2, '1'],
