@@ -90,7 +90,7 @@ export const settings = {
   RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 6_000,
     minimum: 0,
-    maximum: 1_000_000,
+    maximum: 1_000_000_000,
     description: 'Requests of one API key to one instance of the API; 0 for as many as they like',
   }),
   CORS_ORIGINS: Type.Optional(
