@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
+import type { Presigner } from '#shared/aws/presign.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Results } from '#shared/db/results.ts'
 import { type AccessOptions, createAccess } from './plugins/access.ts'
@@ -13,13 +14,18 @@ import { answerClientError, answerError, answerProblems, describeInvalid } from 
 import { watchTraffic } from './plugins/traffic.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
+import { listRoutes } from './routes/list.ts'
 import { resultRoutes } from './routes/results.ts'
+import { uploadRoutes } from './routes/uploads.ts'
 
 export interface AppOptions {
-  results: Pick<Results, 'find' | 'models'>
+  results: Pick<Results, 'find' | 'list' | 'models'>
   objects: Pick<ObjectStore, 'head' | 'ping'>
+  presigner: Presigner
   database: Pick<Database, 'ping'>
   bucket: string
+  /** Of an upload. */
+  maxImageBytes: number
   auth: AccessOptions['auth']
   /** Of one key; as many as they like when absent or 0. */
   requestsPerMinute?: number
@@ -44,8 +50,10 @@ const http = { connectionsCheckingInterval: 2_000, requireHostHeader: false }
 export async function createApp({
   results,
   objects,
+  presigner,
   database,
   bucket,
+  maxImageBytes,
   auth,
   requestsPerMinute = 0,
   corsOrigins = [],
@@ -88,7 +96,9 @@ export async function createApp({
     if (!onLambda) await refuseOverload(closed, { inFlight, waiting })
     access.close(closed)
     await closed.register(infoRoutes({ results }))
-    await closed.register(resultRoutes({ results, objects, bucket }))
+    await closed.register(resultRoutes({ results, objects, presigner, bucket }))
+    await closed.register(listRoutes({ results, presigner }))
+    await closed.register(uploadRoutes({ presigner, maxImageBytes }))
     closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)

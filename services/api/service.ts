@@ -1,5 +1,6 @@
-import { createS3Client } from '#shared/aws/clients.ts'
+import { createPresigningClient, createS3Client } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
+import { createPresigner } from '#shared/aws/presign.ts'
 import type { Config } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
@@ -19,6 +20,7 @@ export const serviceSettings = [
   'AWS_REGION',
   'AWS_ENDPOINT_URL',
   'BUCKET',
+  'MAX_IMAGE_BYTES',
   'AUTH',
   'API_KEYS',
   'RATE_LIMIT_PER_MINUTE',
@@ -54,14 +56,18 @@ export async function createService(
     ...(onLambda && { connectionLimit: lambdaConnections }),
   })
   const bucket = config.BUCKET
-  const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
+  const location = { region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL }
+  const s3 = createS3Client(location)
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
+  const presigner = createPresigner({ s3: createPresigningClient(location), bucket })
   const results = createResults({ database, bucket })
   const app = await createApp({
     results,
     objects,
+    presigner,
     database,
     bucket,
+    maxImageBytes: config.MAX_IMAGE_BYTES,
     ...access,
     corsOrigins,
     proxies,

@@ -1,4 +1,4 @@
-import { S3Client } from '@aws-sdk/client-s3'
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { SQSClient } from '@aws-sdk/client-sqs'
 
 /** Where the bucket and the queues are. `endpoint`: another address than Amazon's, such as the local stack. */
@@ -6,7 +6,7 @@ export interface AwsLocation {
   region: string
   endpoint?: string | undefined
   /** Without them, the SDK looks where it always does: environment, files, instance. */
-  credentials?: { accessKeyId: string; secretAccessKey: string } | undefined
+  credentials?: S3ClientConfig['credentials'] | undefined
 }
 
 /** Seconds that one receive may wait for a message. Longer would save requests and delay a stop by as much. */
@@ -19,6 +19,16 @@ const maxSockets = 100
 
 export function createS3Client(location: AwsLocation): S3Client {
   return new S3Client({ ...clientConfig(location), forcePathStyle: location.endpoint !== undefined })
+}
+
+/** For addresses that others use: only what a plain client sends is signed, and no checksum. It opens no connection. */
+export function createPresigningClient(location: AwsLocation): S3Client {
+  return new S3Client({
+    ...clientConfig(location),
+    forcePathStyle: location.endpoint !== undefined,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  })
 }
 
 /** For everything but receiving. */

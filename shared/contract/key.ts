@@ -83,6 +83,12 @@ export function objectUrl({ bucket, region, key }: { bucket: string; region: str
   return `https://${bucket}.s3.${region}.amazonaws.com/${key.split('/').map(encodeURIComponent).join('/')}`
 }
 
+/** The key in an address that objectUrl gave. */
+export function objectKey(url: string): string {
+  // Not by URL, which resolves what looks like a way up.
+  return decodeURIComponent(url.slice(url.indexOf('/', 'https://'.length) + 1))
+}
+
 /**
  * S3 sequencers order the events of one key: hexadecimal, the shorter padded with zeros on the right, compared as
  * text. Padding all to one width lets the database compare them.

@@ -1,6 +1,7 @@
-import { and, desc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm'
 import { jobId, keyDigest } from '../contract/key.ts'
 import { type Database, type Drizzle, preparedOnce } from './client.ts'
+import { findPage, type ListQuery } from './result-list.ts'
 import { artAnalysis, jobs } from './schema.ts'
 
 export type Results = ReturnType<typeof createResults>
@@ -53,6 +54,19 @@ export function createResults({ database, bucket }: { database: Database; bucket
           .limit(1),
       )
       return newest
+    },
+
+    /** A page of the jobs, newest first, as findPage finds it. */
+    async list(query: ListQuery) {
+      return database.run(async (db) => {
+        const { page, next } = await findPage(db, query)
+        const ids = page.map(({ id }) => id)
+        const { state } = query.filters
+        // Asked again, since a job may have left the state.
+        const isWanted = and(inArray(jobs.id, ids), eq(jobs.bucket, bucket), state && eq(jobs.state, state))
+        const found = ids.length ? await selectJobs(db).where(isWanted) : []
+        return { found: found.sort((one, other) => ids.indexOf(one.job.id) - ids.indexOf(other.job.id)), next }
+      })
     },
   }
 }

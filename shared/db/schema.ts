@@ -161,7 +161,7 @@ export const jobs = mysqlTable(
     // To list by.
     index('jobs_created').on(table.createdAt, table.id),
     index('jobs_state_created').on(table.state, table.createdAt, table.id),
-    index('jobs_image_key').on(table.imageKey),
+    index('jobs_image_key').on(table.imageKey, table.createdAt),
     unique('jobs_order_key').on(table.orderKey),
   ],
 )

@@ -16,6 +16,7 @@ import { consumerSettings, createConsumer } from '../../services/consumer/app.ts
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
+import { testPresigner } from '../presigner.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
 
 /** A result may take so long; the benchmark fails after. */
@@ -68,8 +69,10 @@ async function withPipeline<T>(measure: (pipeline: Pipeline) => Promise<T>): Pro
   const app = await createApp({
     results: createResults({ database, bucket }),
     objects,
+    presigner: testPresigner(bucket, location.endpoint),
     database,
     bucket,
+    maxImageBytes: config.MAX_IMAGE_BYTES,
     auth: 'none',
     logger,
   })

@@ -19,6 +19,7 @@ import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { createApp } from '../../services/api/app.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { analysisOf, uploadOf } from '../job.ts'
+import { testPresigner } from '../presigner.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 
 const leaseSeconds = 60
@@ -41,7 +42,16 @@ before(async () => {
   jobs = createJobs({ database })
   const objects = createObjectStore({ s3: stack.s3, bucket })
   const results = createResults({ database, bucket })
-  app = await createApp({ results, objects, database, bucket, auth: 'none', logger: pino({ level: 'silent' }) })
+  app = await createApp({
+    results,
+    objects,
+    presigner: testPresigner(bucket, stack.env.AWS_ENDPOINT_URL),
+    database,
+    bucket,
+    maxImageBytes: 1000,
+    auth: 'none',
+    logger: pino({ level: 'silent' }),
+  })
   port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
 })
 

@@ -23,6 +23,7 @@ import { consumerSettings, createConsumer } from '../../services/consumer/app.ts
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { badPictures, drawPicture } from '../picture.ts'
+import { testPresigner } from '../presigner.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 import { userMessageFault } from '../user-message.ts'
@@ -108,7 +109,9 @@ before(async () => {
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
   const logger = pino({ enabled: false })
   const results = createResults({ database: distant, bucket: bucket! })
-  app = await createApp({ results, objects, database: distant, bucket: bucket!, auth: 'none', logger })
+  const presigner = testPresigner(bucket!, endpoint)
+  const places = { results, objects, presigner, database: distant, bucket: bucket! }
+  app = await createApp({ ...places, maxImageBytes: 1000, auth: 'none', logger })
 })
 
 after(async () => {

@@ -13,7 +13,15 @@ const securityHeaders = {
   'x-content-type-options': 'nosniff',
 }
 
-const allowedHeaders = ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-None-Match', 'Last-Event-ID', 'Prefer']
+const allowedHeaders = [
+  'Authorization',
+  'Content-Type',
+  'Idempotency-Key',
+  'If-None-Match',
+  'Last-Event-ID',
+  'Prefer',
+  'Traceparent',
+]
 const exposedHeaders = [
   'ETag',
   'Link',

@@ -1,11 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
+import type { Presigner } from '#shared/aws/presign.ts'
 import { jobId } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
 import type { FoundJob, Results } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { readImageKey } from '../image-key.ts'
+import { musicUrlParameter, presignMusic } from '../music-url.ts'
 import { problemResponse } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
 
@@ -18,10 +20,12 @@ const retryAfter = { least: 1, most: 15, unknown: 2 }
 export function resultRoutes({
   results,
   objects,
+  presigner,
   bucket,
 }: {
   results: Pick<Results, 'find'>
   objects: Pick<ObjectStore, 'head'>
+  presigner: Pick<Presigner, 'get'>
   bucket: string
 }): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -45,6 +49,7 @@ export function resultRoutes({
                   description: 'S3 version id, or the etag in an unversioned bucket; the newest when absent',
                 }),
               ),
+              music_url: musicUrlParameter,
             },
             { additionalProperties: false },
           ),
@@ -59,11 +64,16 @@ export function resultRoutes({
       },
       async (request, reply) => {
         const key = readImageKey(request.raw.url ?? '', path)
-        const { version } = request.query
+        const { version, music_url: musicUrl } = request.query
         const found = await results.find({ key, version })
         const result = found ? resultOf(found) : await findUpload(key, version, request.signal)
         if (!result) {
           throw new PermanentFailure('RESULT_NOT_FOUND', 'no picture with this key and version has been uploaded')
+        }
+        // An address that ends cannot be told by an ETag to be good still.
+        if (musicUrl && result.music_url) {
+          reply.header('cache-control', 'private, no-store')
+          return presignMusic(result, presigner)
         }
         const etag = found ? revisionOf(found.job) : `W/"${jobId({ bucket, key, version: result.version! })}"`
         reply.headers({ etag, 'cache-control': 'private, no-cache' })

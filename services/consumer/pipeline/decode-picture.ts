@@ -1,6 +1,7 @@
 import sharp, { type Metadata, type Sharp } from 'sharp'
+import type { PictureType } from '#shared/contract/picture-type.ts'
 import { PermanentFailure } from '#shared/failure.ts'
-import { type PictureType, sniffPictureType } from './picture-type.ts'
+import { sniffPictureType } from './picture-type.ts'
 
 /** Pixels; enough for everything but the classifier, which resamples the original itself. */
 const maxSide = 1024

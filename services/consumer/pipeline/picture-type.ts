@@ -1,5 +1,4 @@
-/** As sharp names them; `heif` is the container of AVIF and HEIC. */
-export type PictureType = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'heif'
+import type { PictureType } from '#shared/contract/picture-type.ts'
 
 const heifBrands = new Set(['avif', 'avis', 'heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'])
 

@@ -109,6 +109,6 @@ CREATE INDEX `jobs_newest_version` ON `jobs` (`key_digest`,`sequencer`);--> stat
 CREATE INDEX `jobs_state` ON `jobs` (`state`,`updated_at`);--> statement-breakpoint
 CREATE INDEX `jobs_created` ON `jobs` (`created_at`,`id`);--> statement-breakpoint
 CREATE INDEX `jobs_state_created` ON `jobs` (`state`,`created_at`,`id`);--> statement-breakpoint
-CREATE INDEX `jobs_image_key` ON `jobs` (`image_key`);--> statement-breakpoint
+CREATE INDEX `jobs_image_key` ON `jobs` (`image_key`,`created_at`);--> statement-breakpoint
 CREATE INDEX `webhook_deliveries_due` ON `webhook_deliveries` (`endpoint`,`next_attempt_at`);--> statement-breakpoint
 CREATE INDEX `webhook_events_created` ON `webhook_events` (`created_at`);

@@ -2,16 +2,18 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import Value from 'typebox/value'
-import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
+import { foundJob as foundJobOf, noResults, succeededJob } from '../../found-job.ts'
 import { analysisOf, bucket, uploadOf } from '../../job.ts'
+import { testPresigner } from '../../presigner.ts'
 
 const key = 'uploads/a.jpg'
 const address = `/v1/results/${key}`
+const foundJob = (job: Partial<FoundJob['job']>) => foundJobOf(key, job)
 const apiKey = 'a-key-of-the-app'
 
 test('a finished result has everything and no Retry-After', async (t) => {
@@ -83,7 +85,7 @@ test('/info tells versions and models, asked for once a minute, and the versions
   let asked = 0
   const app = await start(t, {
     results: {
-      find: async () => undefined,
+      ...noResults,
       models: async () => {
         asked++
         if (asked === 1) throw new RetryableFailure('DATABASE_UNAVAILABLE', 'away')
@@ -163,11 +165,28 @@ test('what is uploaded and not yet received is queued; what never was is not fou
   assert.equal(unversioned.json().version, 'e1')
 })
 
+test('a presigned music_url has no ETag and is not stored, and what has none yet is answered as ever', async (t) => {
+  const find = succeededJob(key)
+  const response = await get(t, `${address}?music_url=presigned`, { find, headers: { 'if-none-match': '*' } })
+  assert.equal(response.statusCode, 200)
+  assert.equal(response.headers.etag, undefined)
+  assert.equal(response.headers['cache-control'], 'private, no-store')
+  const result = response.json()
+  assert.deepEqual(Value.Errors(Result, result), [])
+  const { origin, pathname, searchParams } = new URL(result.music_url)
+  assert.equal(origin + pathname, find.analysis?.musicUrl)
+  assert.equal(searchParams.get('X-Amz-Expires'), '3600')
+
+  const unfinished = await get(t, `${address}?music_url=presigned`, { find: foundJob({ state: 'processing' }) })
+  assert.ok(unfinished.headers.etag)
+  await assertProblem(await get(t, `${address}?music_url=plain`, { find }), 400, 'INVALID_REQUEST')
+})
+
 test('key and version reach the database as they were meant', async (t) => {
   const asked: unknown[] = []
   const app = await start(t, {
     results: {
-      models: async () => undefined,
+      ...noResults,
       find: async (wanted) => {
         asked.push(wanted)
         return foundJob({})
@@ -250,7 +269,14 @@ test('the description of the API is OpenAPI 3.1, from the schemas that check', a
   const document = (await get(t, '/openapi.json', {})).json()
   assert.equal(document.openapi, '3.1.0')
   assert.deepEqual(document.servers, [{ url: '/' }])
-  assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/info', '/v1/results/{key}'])
+  assert.deepEqual(Object.keys(document.paths), [
+    '/healthz',
+    '/readyz',
+    '/info',
+    '/v1/results/{key}',
+    '/v1/results',
+    '/v1/uploads',
+  ])
   const { get: operation, ...others } = document.paths['/v1/results/{key}']
   assert.deepEqual(others, {})
   assert.deepEqual(operation.responses['200'].content['application/json'].schema, {
@@ -273,7 +299,7 @@ interface Fakes {
 async function get(t: TestContext, url: string, { find, head, pingDatabase, pingBucket, headers }: Fakes) {
   const app = await start(t, {
     results: {
-      models: async () => undefined,
+      ...noResults,
       find: async () => {
         if (find instanceof Error) throw find
         return find
@@ -293,10 +319,12 @@ async function start(t: TestContext, more: Partial<AppOptions>) {
 
 function options(more: Partial<AppOptions>): AppOptions {
   return {
-    results: { find: async () => undefined, models: async () => undefined },
+    results: noResults,
     objects: { head: async () => undefined, ping: async () => {} },
+    presigner: testPresigner(bucket),
     database: { ping: async () => {} },
     bucket,
+    maxImageBytes: 1000,
     auth: 'none',
     logger: pino({ level: 'silent' }),
     ...more,
@@ -312,44 +340,4 @@ async function assertProblem(response: Response, status: number, code: string): 
   assert.deepEqual(Value.Errors(Problem, problem), [])
   assert.deepEqual({ status: problem.status, code: problem.code }, { status, code })
   assert.doesNotMatch(response.body, /\bat .*\.[jt]s\b/)
-}
-
-function foundJob(job: Partial<FoundJob['job']>): FoundJob {
-  const { version, etag, size, sequencer } = uploadOf(key)
-  return {
-    job: {
-      id: jobId({ bucket, key, version }),
-      bucket,
-      imageKey: key,
-      keyDigest: keyDigest(bucket, key),
-      version,
-      versionId: null,
-      etag,
-      take: 0,
-      orderedPrompt: null,
-      orderedSeed: null,
-      orderedSeconds: null,
-      orderKey: null,
-      orderDigest: null,
-      sizeBytes: size,
-      sequencer: normalizeSequencer(sequencer),
-      state: 'queued',
-      stage: null,
-      progress: 0,
-      etaSeconds: null,
-      attempt: 1,
-      leaseToken: null,
-      leaseExpiresAt: null,
-      errorCode: null,
-      errorMessage: null,
-      errorRetryable: null,
-      uploadedAt: new Date('2026-01-02T03:04:05Z'),
-      createdAt: new Date('2026-01-02T03:04:06Z'),
-      startedAt: new Date('2026-01-02T03:04:07Z'),
-      finishedAt: null,
-      updatedAt: new Date('2026-01-02T03:04:08Z'),
-      ...job,
-    },
-    analysis: null,
-  }
 }

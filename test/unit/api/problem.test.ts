@@ -8,7 +8,9 @@ import Value from 'typebox/value'
 import { Problem } from '#shared/contract/result.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { describeInvalid } from '../../../services/api/plugins/problem.ts'
+import { noResults } from '../../found-job.ts'
 import { bucket } from '../../job.ts'
+import { testPresigner } from '../../presigner.ts'
 
 const json = { 'content-type': 'application/json' }
 const path = '/v1/results/uploads/a.jpg'
@@ -114,10 +116,12 @@ async function start(
   options: Partial<AppOptions> = {},
 ) {
   const app = await createApp({
-    results: { find: async () => undefined, models: async () => undefined },
+    results: noResults,
     objects: { head: async () => undefined, ping: async () => {} },
+    presigner: testPresigner(bucket),
     database: { ping: async () => {} },
     bucket,
+    maxImageBytes: 1000,
     auth: 'none',
     logger: pino({ level: 'silent' }),
     ...options,

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
+import { pictureTypes } from '#shared/contract/picture-type.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { decodePicture } from '../../../../services/consumer/pipeline/decode-picture.ts'
+import { sniffPictureType } from '../../../../services/consumer/pipeline/picture-type.ts'
 import { badPictures, drawPicture, goodPictures } from '../../../picture.ts'
 
 const bounds = { maxPixels: 100_000_000 }
@@ -19,6 +21,14 @@ for (const [name, make] of Object.entries(goodPictures)) {
 for (const [name, { make, code }] of Object.entries(badPictures)) {
   test(`${name} is refused as ${code}`, async () => {
     await rejectsAs(code, await make())
+  })
+}
+
+for (const [type, { contentType, extension }] of Object.entries(pictureTypes)) {
+  test(`${contentType}, which may be uploaded, is read as ${type}`, async () => {
+    const make = goodPictures[`photo.${extension}`]
+    assert.ok(make)
+    assert.equal(sniffPictureType(await make()), type)
   })
 }
 

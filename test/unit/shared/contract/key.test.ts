@@ -6,6 +6,7 @@ import {
   keyDigest,
   musicKey,
   normalizeSequencer,
+  objectKey,
   objectUrl,
   readMusicKey,
   sequencerAfter,
@@ -81,6 +82,12 @@ test('an address is percent-encoded segment by segment', () => {
     objectUrl({ bucket: 'pictures', region: 'eu-west-1', key: 'uploads/a b/100%+한?#.jpg' }),
     'https://pictures.s3.eu-west-1.amazonaws.com/uploads/a%20b/100%25%2B%ED%95%9C%3F%23.jpg',
   )
+})
+
+test('the key in the address of an object is the one that it was made of', () => {
+  for (const key of ['generated/a b/100%+한?#😀.wav', 'generated/%2F/../a.wav', 'generated//a.wav']) {
+    assert.equal(objectKey(objectUrl({ bucket: 'pictures', region: 'eu-west-1', key })), key)
+  }
 })
 
 test('sequencers of unequal length compare as text once normalised', () => {
