@@ -39,11 +39,12 @@ async function serve(): Promise<void> {
   const auth = config.AUTH ?? { keys: readKeys(config.API_KEYS ?? '') }
   const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
   const database = openDatabase({ ...(await databaseAddress(config)), timeoutSeconds: databaseTimeoutSeconds })
-  const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
+  const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint } = config
+  const s3 = createS3Client({ region, endpoint })
   const bucket = config.BUCKET
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const results = createResults({ database, bucket })
-  const app = await createApp({ results, objects, database, bucket, auth, logger })
+  const app = await createApp({ results, objects, database, bucket, region, endpoint, auth, logger })
   const close = async () => {
     await app.close()
     await database.close()

@@ -5,6 +5,7 @@ import Type from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Problem } from '#shared/contract/result.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
+import { ClientGone } from '../client-signal.ts'
 
 /** For the responses of a route's schema. */
 export const problemResponse = {
@@ -26,6 +27,12 @@ export function answerProblems(app: FastifyInstance): void {
 export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { statusCode: status = 500, code, message: detail } = error
   if (error instanceof PermanentFailure) return sendProblem(reply, error.code, { detail })
+  // Nobody reads it.
+  if (error instanceof ClientGone) return sendProblem(reply, 'TIMEOUT', { status: 408 })
+  if (error instanceof RetryableFailure && error.code === 'RATE_LIMITED') {
+    // All callers together are too many, not this one.
+    return sendProblem(reply, 'RATE_LIMITED', { status: 503, detail })
+  }
   if (status === 401) return sendProblem(reply, 'UNAUTHORIZED', { detail })
   if (status < 500) return sendProblem(reply, 'INVALID_REQUEST', { status, detail })
   // Ours to mend, not the caller's: what happened is told to the log alone.
@@ -34,11 +41,15 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   return sendProblem(reply, code === 'FST_ERR_HANDLER_TIMEOUT' ? 'TIMEOUT' : 'INTERNAL_ERROR')
 }
 
-/** `status`: another one than the code's own. */
+/** `status`: another one than the code's own. `instance`: where the matter itself is. */
 export function sendProblem(
   reply: FastifyReply,
   code: ErrorCode,
-  { status = errorCodes[code].status, detail }: { status?: number; detail?: string } = {},
+  {
+    status = errorCodes[code].status,
+    detail,
+    instance,
+  }: { status?: number; detail?: string | undefined; instance?: string } = {},
 ): FastifyReply {
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', retryAfterSeconds)
@@ -48,7 +59,7 @@ export function sendProblem(
       .headers(problemHeaders)
       // Without the route's serializer: a problem may be answered where a route promises none.
       .serializer(JSON.stringify)
-      .send(problemOf(code, status, detail))
+      .send({ ...problemOf(code, status, detail), ...(instance && { instance }) })
   )
 }
 
