@@ -137,7 +137,9 @@ export function createWatcher({
     const watch = { listener, onClose }
     watched.watches.add(watch)
     watches++
-    if (watched.seen) queueMicrotask(() => watched.watches.has(watch) && listener(watched.seen!.found))
+    // That there is none may have changed a moment ago, by whoever asks now.
+    if (!watched.seen?.found) watched.seen = undefined
+    if (watched.seen) queueMicrotask(() => watched.watches.has(watch) && listener(watched.seen?.found))
     else schedule()
     return () => {
       if (!watched.watches.delete(watch)) return
