@@ -54,7 +54,8 @@ export async function createService(
     ...(onLambda && { connectionLimit: lambdaConnections }),
   })
   const bucket = config.BUCKET
-  const s3 = createS3Client({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
+  const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint } = config
+  const s3 = createS3Client({ region, endpoint })
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const results = createResults({ database, bucket })
   const app = await createApp({
@@ -62,6 +63,8 @@ export async function createService(
     objects,
     database,
     bucket,
+    region,
+    endpoint,
     ...access,
     corsOrigins,
     proxies,

@@ -70,6 +70,7 @@ async function withPipeline<T>(measure: (pipeline: Pipeline) => Promise<T>): Pro
     objects,
     database,
     bucket,
+    region: config.AWS_REGION,
     auth: 'none',
     logger,
   })

@@ -41,7 +41,8 @@ before(async () => {
   jobs = createJobs({ database })
   const objects = createObjectStore({ s3: stack.s3, bucket })
   const results = createResults({ database, bucket })
-  app = await createApp({ results, objects, database, bucket, auth: 'none', logger: pino({ level: 'silent' }) })
+  const logger = pino({ level: 'silent' })
+  app = await createApp({ results, objects, database, bucket, region: stack.env.AWS_REGION!, auth: 'none', logger })
   port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
 })
 

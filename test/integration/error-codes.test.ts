@@ -108,7 +108,15 @@ before(async () => {
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
   const logger = pino({ enabled: false })
   const results = createResults({ database: distant, bucket: bucket! })
-  app = await createApp({ results, objects, database: distant, bucket: bucket!, auth: 'none', logger })
+  app = await createApp({
+    results,
+    objects,
+    database: distant,
+    bucket: bucket!,
+    region: region!,
+    auth: 'none',
+    logger,
+  })
 })
 
 after(async () => {

@@ -2,16 +2,17 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import Value from 'typebox/value'
-import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
+import { foundJob as foundJobOf, resultsOf } from '../../found-job.ts'
 import { analysisOf, bucket, uploadOf } from '../../job.ts'
 
 const key = 'uploads/a.jpg'
 const address = `/v1/results/${key}`
+const foundJob = (job: Partial<FoundJob['job']>) => foundJobOf(key, job)
 const apiKey = 'a-key-of-the-app'
 
 test('a finished result has everything and no Retry-After', async (t) => {
@@ -83,7 +84,7 @@ test('/info tells versions and models, asked for once a minute, and the versions
   let asked = 0
   const app = await start(t, {
     results: {
-      find: async () => undefined,
+      ...resultsOf(async () => undefined),
       models: async () => {
         asked++
         if (asked === 1) throw new RetryableFailure('DATABASE_UNAVAILABLE', 'away')
@@ -166,19 +167,16 @@ test('what is uploaded and not yet received is queued; what never was is not fou
 test('key and version reach the database as they were meant', async (t) => {
   const asked: unknown[] = []
   const app = await start(t, {
-    results: {
-      models: async () => undefined,
-      find: async (wanted) => {
-        asked.push(wanted)
-        return foundJob({})
-      },
-    },
+    results: resultsOf(async (wanted) => {
+      asked.push(wanted)
+      return foundJob({})
+    }),
   })
   await app.inject('/v1/results/uploads/100%25/a+b%252F.jpg?version=a%2Bb')
   await app.inject('/v1/results/uploads%2F%EA%B7%B8%EB%A6%BC.jpg')
   assert.deepEqual(asked, [
-    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b' },
-    { key: 'uploads/그림.jpg', version: undefined },
+    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b', take: undefined },
+    { key: 'uploads/그림.jpg', version: undefined, take: undefined },
   ])
 })
 
@@ -250,7 +248,7 @@ test('the description of the API is OpenAPI 3.1, from the schemas that check', a
   const document = (await get(t, '/openapi.json', {})).json()
   assert.equal(document.openapi, '3.1.0')
   assert.deepEqual(document.servers, [{ url: '/' }])
-  assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/info', '/v1/results/{key}'])
+  assert.deepEqual(Object.keys(document.paths), ['/healthz', '/readyz', '/info', '/v1/results/{key}', '/analyze'])
   const { get: operation, ...others } = document.paths['/v1/results/{key}']
   assert.deepEqual(others, {})
   assert.deepEqual(operation.responses['200'].content['application/json'].schema, {
@@ -272,14 +270,14 @@ interface Fakes {
 
 async function get(t: TestContext, url: string, { find, head, pingDatabase, pingBucket, headers }: Fakes) {
   const app = await start(t, {
-    results: {
-      models: async () => undefined,
-      find: async () => {
-        if (find instanceof Error) throw find
-        return find
-      },
+    results: resultsOf(async () => {
+      if (find instanceof Error) throw find
+      return find
+    }),
+    objects: {
+      head: async (_key, _signal, versionId = head?.versionId) => (head?.versionId === versionId ? head : undefined),
+      ping: pingBucket ?? (async () => {}),
     },
-    objects: { head: async () => head, ping: pingBucket ?? (async () => {}) },
     database: { ping: pingDatabase ?? (async () => {}) },
   })
   return app.inject({ url, ...(headers && { headers }) })
@@ -293,10 +291,11 @@ async function start(t: TestContext, more: Partial<AppOptions>) {
 
 function options(more: Partial<AppOptions>): AppOptions {
   return {
-    results: { find: async () => undefined, models: async () => undefined },
+    results: resultsOf(async () => undefined),
     objects: { head: async () => undefined, ping: async () => {} },
     database: { ping: async () => {} },
     bucket,
+    region: 'us-east-1',
     auth: 'none',
     logger: pino({ level: 'silent' }),
     ...more,
@@ -312,44 +311,4 @@ async function assertProblem(response: Response, status: number, code: string): 
   assert.deepEqual(Value.Errors(Problem, problem), [])
   assert.deepEqual({ status: problem.status, code: problem.code }, { status, code })
   assert.doesNotMatch(response.body, /\bat .*\.[jt]s\b/)
-}
-
-function foundJob(job: Partial<FoundJob['job']>): FoundJob {
-  const { version, etag, size, sequencer } = uploadOf(key)
-  return {
-    job: {
-      id: jobId({ bucket, key, version }),
-      bucket,
-      imageKey: key,
-      keyDigest: keyDigest(bucket, key),
-      version,
-      versionId: null,
-      etag,
-      take: 0,
-      orderedPrompt: null,
-      orderedSeed: null,
-      orderedSeconds: null,
-      orderKey: null,
-      orderDigest: null,
-      sizeBytes: size,
-      sequencer: normalizeSequencer(sequencer),
-      state: 'queued',
-      stage: null,
-      progress: 0,
-      etaSeconds: null,
-      attempt: 1,
-      leaseToken: null,
-      leaseExpiresAt: null,
-      errorCode: null,
-      errorMessage: null,
-      errorRetryable: null,
-      uploadedAt: new Date('2026-01-02T03:04:05Z'),
-      createdAt: new Date('2026-01-02T03:04:06Z'),
-      startedAt: new Date('2026-01-02T03:04:07Z'),
-      finishedAt: null,
-      updatedAt: new Date('2026-01-02T03:04:08Z'),
-      ...job,
-    },
-    analysis: null,
-  }
 }

@@ -8,6 +8,7 @@ import Value from 'typebox/value'
 import { Problem } from '#shared/contract/result.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { describeInvalid } from '../../../services/api/plugins/problem.ts'
+import { resultsOf } from '../../found-job.ts'
 import { bucket } from '../../job.ts'
 
 const json = { 'content-type': 'application/json' }
@@ -114,10 +115,11 @@ async function start(
   options: Partial<AppOptions> = {},
 ) {
   const app = await createApp({
-    results: { find: async () => undefined, models: async () => undefined },
+    results: resultsOf(async () => undefined),
     objects: { head: async () => undefined, ping: async () => {} },
     database: { ping: async () => {} },
     bucket,
+    region: 'eu-central-1',
     auth: 'none',
     logger: pino({ level: 'silent' }),
     ...options,
