@@ -1,12 +1,60 @@
 import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
-import type { FoundJob, Results } from '#shared/db/results.ts'
+import type { FoundJob, Results, Wanted } from '#shared/db/results.ts'
 import { analysisOf, bucket, uploadOf } from './job.ts'
 
-/** A database that has none. */
-export const noResults: Pick<Results, 'find' | 'list' | 'models'> = {
-  find: async () => undefined,
-  list: async () => ({ found: [], next: undefined }),
-  models: async () => undefined,
+type Find = (wanted: Wanted) => Promise<FoundJob | undefined>
+
+/** Results of which only single ones are asked for. */
+export function resultsOf(find: Find): Pick<Results, 'find' | 'standings' | 'findAll' | 'list' | 'models'> {
+  const nobodyWaits = async () => {
+    throw new Error('Expected nobody to wait')
+  }
+  return {
+    find,
+    standings: nobodyWaits,
+    findAll: nobodyWaits,
+    list: async () => ({ found: [], next: undefined }),
+    models: async () => undefined,
+  }
+}
+
+/** A database in memory, and how often it was asked. */
+export function fakeResults(clock: () => number = Date.now) {
+  const jobs = new Map<string, FoundJob>()
+  const fake = {
+    /** Thrown by every call while it is set. */
+    failure: undefined as Error | undefined,
+    standingsAsked: 0,
+    rowsAsked: 0,
+    set: (found: FoundJob) => void jobs.set(found.job.id, found),
+    find: async ({ key }: Wanted) => {
+      if (fake.failure) throw fake.failure
+      return newest([...jobs.values()].filter(({ job }) => job.imageKey === key))
+    },
+    standings: (async (subjects) => {
+      fake.standingsAsked++
+      if (fake.failure) throw fake.failure
+      return subjects.flatMap(({ jobId: id, keyDigest: digest, take }) => {
+        const all = [...jobs.values()].filter(({ job }) =>
+          id ? job.id === id : job.keyDigest === digest && job.take === take,
+        )
+        const found = newest(all)
+        return found ? { ...found.job, ageSeconds: (clock() - found.job.updatedAt.getTime()) / 1000 } : []
+      })
+    }) as Results['standings'],
+    findAll: (async (ids) => {
+      fake.rowsAsked++
+      if (fake.failure) throw fake.failure
+      return ids.flatMap((id) => jobs.get(id) ?? [])
+    }) as Results['findAll'],
+    list: async () => ({ found: [], next: undefined }),
+    models: async () => undefined,
+  }
+  return fake
+}
+
+function newest(found: FoundJob[]): FoundJob | undefined {
+  return found.toSorted((a, b) => (a.job.sequencer < b.job.sequencer ? 1 : -1))[0]
 }
 
 /** One that has succeeded. */
@@ -56,3 +104,6 @@ export function foundJob(key: string, job: Partial<FoundJob['job']> = {}): Found
     analysis: null,
   }
 }
+
+/** A database that has none. */
+export const noResults = resultsOf(async () => undefined)

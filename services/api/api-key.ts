@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { ConfigError } from '#shared/config.ts'
 
 /** What a key lets its holder do. */
@@ -61,7 +61,7 @@ export function findApiKey(keys: readonly ApiKey[], digest: Buffer): ApiKey | un
 }
 
 export function digestOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest()
+  return hash('sha256', key, 'buffer')
 }
 
 /** The token of an `Authorization` header; the scheme is taken in any case, as HTTP does. */

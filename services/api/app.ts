@@ -4,6 +4,7 @@ import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Results } from '#shared/db/results.ts'
+import { createInquiry } from './inquiry.ts'
 import { type AccessOptions, createAccess } from './plugins/access.ts'
 import { setHeaders } from './plugins/header.ts'
 import { answerWrongMethods } from './plugins/method.ts'
@@ -12,20 +13,25 @@ import { describeApi } from './plugins/openapi.ts'
 import { refuseOverload } from './plugins/overload.ts'
 import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
 import { watchTraffic } from './plugins/traffic.ts'
+import { analyzeRoutes } from './routes/analyze.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
 import { listRoutes } from './routes/list.ts'
 import { resultRoutes } from './routes/results.ts'
 import { uploadRoutes } from './routes/uploads.ts'
+import { createWatcher } from './watcher.ts'
 
 export interface AppOptions {
-  results: Pick<Results, 'find' | 'list' | 'models'>
+  results: Pick<Results, 'find' | 'findAll' | 'list' | 'models' | 'standings'>
   objects: Pick<ObjectStore, 'head' | 'ping'>
   presigner: Presigner
   database: Pick<Database, 'ping'>
   bucket: string
   /** Of an upload. */
   maxImageBytes: number
+  region: string
+  /** Another address for S3 than Amazon's, such as the local stack's. */
+  endpoint?: string | undefined
   auth: AccessOptions['auth']
   /** Of one key; as many as they like when absent or 0. */
   requestsPerMinute?: number
@@ -54,6 +60,8 @@ export async function createApp({
   database,
   bucket,
   maxImageBytes,
+  region,
+  endpoint,
   auth,
   requestsPerMinute = 0,
   corsOrigins = [],
@@ -80,23 +88,30 @@ export async function createApp({
     // Strict: what a schema does not name is a mistake of the caller's, not to be dropped in silence.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
   })
-  const waiting = () => 0
   const inFlight = watchTraffic(app, (...ended) => metrics.observe(...ended))
-  const metrics = createMetrics({ inFlight, waiting })
+  const watcher = createWatcher({
+    results,
+    bucket,
+    onError: (error) => logger.warn({ err: error }, 'watched jobs could not be looked at'),
+  })
+  const metrics = createMetrics({ inFlight, waiting: watcher.waiting })
   await setHeaders(app, { corsOrigins })
   answerProblems(app)
   const wrongMethods = answerWrongMethods(app)
   await describeApi(app)
+  const inquiry = createInquiry({ results, objects, watcher, bucket, onLambda })
+  app.addHook('preClose', async () => watcher.close())
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)
     await operators.register(metrics.routes)
   })
   await app.register(async (closed) => {
-    if (!onLambda) await refuseOverload(closed, { inFlight, waiting })
+    if (!onLambda) await refuseOverload(closed, { inFlight, waiting: watcher.waiting })
     access.close(closed)
     await closed.register(infoRoutes({ results }))
-    await closed.register(resultRoutes({ results, objects, presigner, bucket }))
+    await closed.register(resultRoutes({ inquiry, presigner }))
+    await closed.register(analyzeRoutes({ inquiry, bucket, region, endpoint }))
     await closed.register(listRoutes({ results, presigner }))
     await closed.register(uploadRoutes({ presigner, maxImageBytes }))
     closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())

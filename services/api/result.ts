@@ -2,8 +2,42 @@ import { errorCodes } from '#shared/contract/error-code.ts'
 import type { Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 
-/** A job, and its analysis once it has one, as the API answers it. */
-export function resultOf({ job, analysis }: FoundJob): Result {
+type Shown =
+  | 'id'
+  | 'imageKey'
+  | 'version'
+  | 'take'
+  | 'state'
+  | 'stage'
+  | 'progress'
+  | 'etaSeconds'
+  | 'attempt'
+  | 'errorCode'
+  | 'errorMessage'
+  | 'errorRetryable'
+  | 'createdAt'
+  | 'startedAt'
+  | 'finishedAt'
+  | 'updatedAt'
+
+/** What is shown of a job, and its analysis once it has one. */
+export interface ShownJob {
+  job: Pick<FoundJob['job'], Shown>
+  analysis: FoundJob['analysis']
+}
+
+/** Changes with everything that a result shows of a job. */
+export function revisionOf({
+  id,
+  attempt,
+  state,
+  updatedAt,
+}: Pick<FoundJob['job'], 'id' | 'attempt' | 'state' | 'updatedAt'>): string {
+  return `${id}-${attempt}-${state}-${updatedAt.getTime()}`
+}
+
+/** A job as the API answers it. */
+export function resultOf({ job, analysis }: ShownJob): Result {
   return {
     key: job.imageKey,
     version: job.version,
@@ -56,7 +90,7 @@ function analysisOf(row: NonNullable<FoundJob['analysis']>) {
  * What was wrong with a picture is told; what went wrong with us is for the log and the dead letter alone. A code that a
  * newer consumer has written is told as the general one, which the callers of this API know.
  */
-function errorOf({ errorCode, errorMessage, errorRetryable }: FoundJob['job']) {
+function errorOf({ errorCode, errorMessage, errorRetryable }: ShownJob['job']) {
   if (!errorCode) return {}
   const code = errorCode in errorCodes ? errorCode : 'INTERNAL_ERROR'
   const retryable = errorRetryable ?? false

@@ -56,10 +56,10 @@ export async function createService(
     ...(onLambda && { connectionLimit: lambdaConnections }),
   })
   const bucket = config.BUCKET
-  const location = { region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL }
-  const s3 = createS3Client(location)
+  const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint } = config
+  const s3 = createS3Client({ region, endpoint })
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
-  const presigner = createPresigner({ s3: createPresigningClient(location), bucket })
+  const presigner = createPresigner({ s3: createPresigningClient({ region, endpoint }), bucket })
   const results = createResults({ database, bucket })
   const app = await createApp({
     results,
@@ -68,6 +68,8 @@ export async function createService(
     database,
     bucket,
     maxImageBytes: config.MAX_IMAGE_BYTES,
+    region,
+    endpoint,
     ...access,
     corsOrigins,
     proxies,

@@ -143,7 +143,8 @@ export function createObjectStore({
             lastModified: found.LastModified ?? new Date(0),
           }
         } catch (error) {
-          if (isGone(error)) return undefined
+          // A name that no version of this bucket has.
+          if (isGone(error) || (versionId !== undefined && isRefused(error))) return undefined
           throw error
         }
       })

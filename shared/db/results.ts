@@ -1,4 +1,5 @@
-import { and, desc, eq, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, inArray, max, type SQL, sql } from 'drizzle-orm'
+import { unionAll } from 'drizzle-orm/mysql-core'
 import { jobId, keyDigest } from '../contract/key.ts'
 import { type Database, type Drizzle, preparedOnce } from './client.ts'
 import { findPage, type ListQuery } from './result-list.ts'
@@ -16,6 +17,25 @@ export interface Wanted {
   take?: number | undefined
 }
 
+/** What is asked for, as the database finds it. */
+export interface Subject {
+  keyDigest: string
+  take: number
+  /** When a version was named. */
+  jobId: string | undefined
+}
+
+/** Of a job, what tells how far it is. */
+export type JobStanding = Awaited<ReturnType<Results['standings']>>[number]
+
+export function subjectOf(bucket: string, { key, version, take = 0 }: Wanted): Subject {
+  return {
+    keyDigest: keyDigest(bucket, key),
+    take,
+    jobId: version === undefined ? undefined : jobId({ bucket, key, version }, take),
+  }
+}
+
 const { embedding: _, ...analysis } = getTableColumns(artAnalysis)
 
 const select = (wanted: SQL | undefined) => (db: Drizzle) =>
@@ -25,6 +45,24 @@ const byVersion = preparedOnce(select(eq(jobs.id, sql.placeholder('id'))))
 const newest = preparedOnce(
   select(and(eq(jobs.keyDigest, sql.placeholder('digest')), eq(jobs.take, sql.placeholder('take')))),
 )
+
+const standing = {
+  id: jobs.id,
+  keyDigest: jobs.keyDigest,
+  version: jobs.version,
+  take: jobs.take,
+  sequencer: jobs.sequencer,
+  state: jobs.state,
+  stage: jobs.stage,
+  progress: jobs.progress,
+  etaSeconds: jobs.etaSeconds,
+  attempt: jobs.attempt,
+  createdAt: jobs.createdAt,
+  startedAt: jobs.startedAt,
+  updatedAt: jobs.updatedAt,
+  /** Since `updatedAt`, by the database's clock. */
+  ageSeconds: sql<number>`timestampdiff(microsecond, ${jobs.updatedAt}, utc_timestamp(3)) / 1e6`.mapWith(Number),
+}
 
 /** The jobs of a bucket as they are asked for, with their analyses. Throws what `Database.run` throws. */
 export function createResults({ database, bucket }: { database: Database; bucket: string }) {
@@ -68,10 +106,47 @@ export function createResults({ database, bucket }: { database: Database; bucket
         return { found: found.sort((one, other) => ids.indexOf(one.job.id) - ids.indexOf(other.job.id)), next }
       })
     },
+    /** How far the jobs of all these subjects are, in one query; without a version, the newest that has the take. */
+    async standings(subjects: Subject[]) {
+      const ids = subjects.flatMap(({ jobId: id }) => id ?? [])
+      const byKey = subjects.filter(({ jobId: id }) => !id)
+      return database.run(async (db) => {
+        if (!byKey.length) return ids.length ? byIds(db, ids) : []
+        return ids.length ? unionAll(byIds(db, ids), newestOf(db, byKey)) : newestOf(db, byKey)
+      })
+    },
+
+    /** These jobs and their analyses. */
+    async findAll(ids: string[]) {
+      if (!ids.length) return []
+      return database.run((db) => selectJobs(db).where(inArray(jobs.id, ids)))
+    },
   }
 }
 
 /** What is answered of jobs; the caller says of which. */
 export function selectJobs(db: Pick<Drizzle, 'select'>) {
   return db.select({ job: jobs, analysis }).from(jobs).leftJoin(artAnalysis, eq(artAnalysis.jobId, jobs.id))
+}
+
+function byIds(db: Drizzle, ids: string[]) {
+  return db.select(standing).from(jobs).where(inArray(jobs.id, ids))
+}
+
+/** May give other takes than those asked for on some of the keys. */
+function newestOf(db: Drizzle, subjects: Subject[]) {
+  const digests = [...new Set(subjects.map((each) => each.keyDigest))]
+  const takes = [...new Set(subjects.map(({ take }) => take))]
+  const newest = db
+    .select({ keyDigest: jobs.keyDigest, take: jobs.take, sequencer: max(jobs.sequencer).as('newest_sequencer') })
+    .from(jobs)
+    .where(and(inArray(jobs.keyDigest, digests), inArray(jobs.take, takes)))
+    .groupBy(jobs.keyDigest, jobs.take)
+    .as('newest')
+  const isNewest = and(
+    eq(jobs.keyDigest, newest.keyDigest),
+    eq(jobs.take, newest.take),
+    eq(jobs.sequencer, newest.sequencer),
+  )
+  return db.select(standing).from(jobs).innerJoin(newest, isNewest)
 }

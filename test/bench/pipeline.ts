@@ -73,6 +73,7 @@ async function withPipeline<T>(measure: (pipeline: Pipeline) => Promise<T>): Pro
     database,
     bucket,
     maxImageBytes: config.MAX_IMAGE_BYTES,
+    region: config.AWS_REGION,
     auth: 'none',
     logger,
   })

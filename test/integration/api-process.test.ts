@@ -118,6 +118,10 @@ test('on AWS Lambda the same app answers the events of an HTTP API and of a func
     gatewayEvent({ rawPath, headers: { ...headers, 'if-none-match': String(found.headers!.etag) } }),
   )
   assert.deepEqual([again.statusCode, again.body], [304, ''])
+  // The work is not done: what would stream ends, and is asked for again.
+  const stream = await invoke(gatewayEvent({ rawPath, headers: { ...headers, accept: 'text/event-stream' } }))
+  assert.equal(stream.statusCode, 200)
+  assert.match(stream.body!, /^retry: \d+\n\nid: .+\nevent: progress\ndata: {.+}\n\n$/)
   for (const [event, status, code] of [
     [gatewayEvent({ rawPath }), 401, 'UNAUTHORIZED'],
     [gatewayEvent({ rawPath, rawQueryString: 'version=a&version=b', headers }), 400, 'INVALID_REQUEST'],

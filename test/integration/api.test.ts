@@ -8,7 +8,6 @@ import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { eq } from 'drizzle-orm'
-import { pino } from 'pino'
 import Value from 'typebox/value'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
@@ -18,8 +17,8 @@ import { createResults } from '#shared/db/results.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { createApp } from '../../services/api/app.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
+import { apiOptions } from '../api-options.ts'
 import { analysisOf, uploadOf } from '../job.ts'
-import { testPresigner } from '../presigner.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 
 const leaseSeconds = 60
@@ -42,16 +41,7 @@ before(async () => {
   jobs = createJobs({ database })
   const objects = createObjectStore({ s3: stack.s3, bucket })
   const results = createResults({ database, bucket })
-  app = await createApp({
-    results,
-    objects,
-    presigner: testPresigner(bucket, stack.env.AWS_ENDPOINT_URL),
-    database,
-    bucket,
-    maxImageBytes: 1000,
-    auth: 'none',
-    logger: pino({ level: 'silent' }),
-  })
+  app = await createApp(apiOptions({ results, objects, database, bucket, endpoint: stack.env.AWS_ENDPOINT_URL }))
   port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
 })
 

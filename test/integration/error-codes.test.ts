@@ -22,8 +22,8 @@ import { createApp } from '../../services/api/app.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
+import { apiOptions } from '../api-options.ts'
 import { badPictures, drawPicture } from '../picture.ts'
-import { testPresigner } from '../presigner.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 import { userMessageFault } from '../user-message.ts'
@@ -107,11 +107,9 @@ before(async () => {
   distant = openDatabase({ url: url.href, tls: 'off', timeoutSeconds: 0.3 })
   jobs = createJobs({ database: distant })
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
-  const logger = pino({ enabled: false })
+  const _logger = pino({ enabled: false })
   const results = createResults({ database: distant, bucket: bucket! })
-  const presigner = testPresigner(bucket!, endpoint)
-  const places = { results, objects, presigner, database: distant, bucket: bucket! }
-  app = await createApp({ ...places, maxImageBytes: 1000, auth: 'none', logger })
+  app = await createApp(apiOptions({ results, objects, database: distant, bucket: bucket!, endpoint }))
 })
 
 after(async () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { pino } from 'pino'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import { musicKey, objectUrl } from '#shared/contract/key.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
@@ -9,8 +8,8 @@ import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createApp } from '../../services/api/app.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
+import { apiOptions } from '../api-options.ts'
 import { analysisOf, uploadOf } from '../job.ts'
-import { testPresigner } from '../presigner.ts'
 
 const bytes = Buffer.from('the bytes of a picture')
 const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
@@ -27,16 +26,15 @@ before(async () => {
   bucket = stack.env.BUCKET!
   database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
   jobs = createJobs({ database })
-  app = await createApp({
-    results: createResults({ database, bucket }),
-    objects: createObjectStore({ s3: stack.s3, bucket }),
-    presigner: testPresigner(bucket, stack.env.AWS_ENDPOINT_URL),
-    database,
-    bucket,
-    maxImageBytes: 1000,
-    auth: 'none',
-    logger: pino({ level: 'silent' }),
-  })
+  app = await createApp(
+    apiOptions({
+      results: createResults({ database, bucket }),
+      objects: createObjectStore({ s3: stack.s3, bucket }),
+      database,
+      bucket,
+      endpoint: stack.env.AWS_ENDPOINT_URL,
+    }),
+  )
   origin = await app.listen({ host: '127.0.0.1', port: 0 })
 })
 

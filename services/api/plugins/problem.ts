@@ -12,6 +12,7 @@ import Type from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Problem } from '#shared/contract/result.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
+import { ClientGone } from '../client-signal.ts'
 
 /** For the responses of a route's schema. */
 export const problemResponse = {
@@ -35,21 +36,28 @@ export function answerProblems(app: FastifyInstance): void {
 export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { statusCode: status = 500, code, message: detail } = error
   if (error instanceof PermanentFailure) return sendProblem(reply, error.code, { detail })
+  // Nobody reads it.
+  if (error instanceof ClientGone) return sendProblem(reply, 'TIMEOUT', { status: 408 })
   if (status === 401) return sendProblem(reply, 'UNAUTHORIZED', { detail })
   if (status < 500) return sendProblem(reply, 'INVALID_REQUEST', { status, detail })
   // Said quietly: who has too much to do does not write a line for each.
-  if (error instanceof RetryableFailure && error.code === 'OVERLOADED') return sendProblem(reply, error.code)
+  if (error instanceof RetryableFailure && error.code === 'OVERLOADED')
+    return sendProblem(reply, error.code, { detail })
   // Ours to mend, not the caller's: what happened is told to the log alone.
   request.log.error({ err: error }, 'request failed')
   if (error instanceof RetryableFailure) return sendProblem(reply, error.code)
   return sendProblem(reply, code === 'FST_ERR_HANDLER_TIMEOUT' ? 'TIMEOUT' : 'INTERNAL_ERROR')
 }
 
-/** `status`: another one than the code's own. */
+/** `status`: another one than the code's own. `instance`: where the matter itself is. */
 export function sendProblem(
   reply: FastifyReply,
   code: ErrorCode,
-  { status = errorCodes[code].status, detail }: { status?: number; detail?: string } = {},
+  {
+    status = errorCodes[code].status,
+    detail,
+    instance,
+  }: { status?: number; detail?: string | undefined; instance?: string } = {},
 ): FastifyReply {
   if (status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', retryAfterSeconds)
@@ -59,7 +67,10 @@ export function sendProblem(
       .headers(problemHeaders)
       // Without the route's serializer: a problem may be answered where a route promises none.
       .serializer(JSON.stringify)
-      .send({ ...problemOf(code, status, detail), instance: `urn:uuid:${reply.request.id}` } satisfies Problem)
+      .send({
+        ...problemOf(code, status, detail),
+        instance: instance ?? `urn:uuid:${reply.request.id}`,
+      } satisfies Problem)
   )
 }
 

@@ -1,61 +1,90 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
-import { jobId } from '#shared/contract/key.ts'
-import type { Result } from '#shared/contract/result.ts'
-import type { FoundJob, Results } from '#shared/db/results.ts'
+import { isFinal, type Result } from '#shared/contract/result.ts'
+import type { Wanted } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
+import { clientSignal } from '../client-signal.ts'
+import { createEventStream } from '../event-stream.ts'
 import { readImageKey } from '../image-key.ts'
+import type { Answer, Inquiry } from '../inquiry.ts'
 import { musicUrlParameter, presignMusic } from '../music-url.ts'
 import { problemResponse } from '../plugins/problem.ts'
-import { resultOf } from '../result.ts'
 
 const path = '/v1/results/'
 
 /** Seconds until an unfinished result is worth asking for again. */
 const retryAfter = { least: 1, most: 15, unknown: 2 }
 
+const maxWaitSeconds = 60
+/** Beyond the longest wait, for all that is not waiting. */
+const handlerTimeout = (maxWaitSeconds + 20) * 1000
+/** Until the first event of a stream. */
+const firstAnswerMs = 10_000
+
+const Query = Type.Object(
+  {
+    version: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 1024,
+        description: 'S3 version id, or the etag in an unversioned bucket; the newest received when absent',
+      }),
+    ),
+    take: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, description: '0, the first, when absent; others were ordered' }),
+    ),
+    wait: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: maxWaitSeconds,
+        description: 'Seconds to hold the answer until the work has ended, or differs from `If-None-Match`',
+      }),
+    ),
+    music_url: musicUrlParameter,
+  },
+  { additionalProperties: false },
+)
+
 /** `GET /v1/results/<key>`: where the work on a picture stands, and what came of it. */
 export function resultRoutes({
-  results,
-  objects,
+  inquiry,
   presigner,
-  bucket,
 }: {
-  results: Pick<Results, 'find'>
-  objects: Pick<ObjectStore, 'head'>
+  inquiry: Inquiry
   presigner: Pick<Presigner, 'get'>
-  bucket: string
 }): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get(
       `${path}*`,
       {
+        handlerTimeout,
         config: { scope: 'read' },
         schema: {
           operationId: 'getResult',
           summary: 'The result by image key',
           description:
             'The key stands in the path as it is or percent-encoded; a `+` is a `+`. Unfinished results come with ' +
-            '`Retry-After`. Every result has an `ETag`; the same in `If-None-Match` is answered 304.',
+            '`Retry-After`. Every result has an `ETag`; the same in `If-None-Match` is answered 304. `wait`, or ' +
+            '`Prefer: wait=20`, holds the answer. With `Accept: text/event-stream` come `progress` events, each a Result, ' +
+            'until one named `end`. After an overwrite, the older version is answered until the newer is received.',
           params: Type.Object({ '*': Type.String({ description: 'The image key, beginning with uploads/' }) }),
-          querystring: Type.Object(
-            {
-              version: Type.Optional(
-                Type.String({
-                  minLength: 1,
-                  maxLength: 1024,
-                  description: 'S3 version id, or the etag in an unversioned bucket; the newest when absent',
-                }),
-              ),
-              music_url: musicUrlParameter,
-            },
-            { additionalProperties: false },
-          ),
-          headers: Type.Object({ 'if-none-match': Type.Optional(Type.String()) }),
+          querystring: Query,
+          headers: Type.Object({
+            'if-none-match': Type.Optional(Type.String()),
+            prefer: Type.Optional(Type.String({ description: 'wait=<seconds>, of which 60 at most are applied' })),
+            'last-event-id': Type.Optional(Type.String({ description: 'Of the last event that was seen' })),
+          }),
           response: {
-            200: Type.Ref('Result'),
+            200: {
+              description: 'The result as it stands',
+              content: {
+                'application/json': { schema: Type.Ref('Result') },
+                'text/event-stream': { schema: Type.String() },
+              },
+            },
+            204: Type.Null({ description: 'No event after the last one seen: do not connect again' }),
             304: Type.Null({ description: 'The same as before' }),
             '4xx': problemResponse,
             '5xx': problemResponse,
@@ -63,51 +92,100 @@ export function resultRoutes({
         },
       },
       async (request, reply) => {
-        const key = readImageKey(request.raw.url ?? '', path)
-        const { version, music_url: musicUrl } = request.query
-        const found = await results.find({ key, version })
-        const result = found ? resultOf(found) : await findUpload(key, version, request.signal)
-        if (!result) {
-          throw new PermanentFailure('RESULT_NOT_FOUND', 'no picture with this key and version has been uploaded')
-        }
+        const { version, take, wait, music_url: musicUrl } = request.query
+        const wanted = { key: readImageKey(request.raw.url ?? '', path), version, take }
+        if (request.method === 'GET' && accepts(request, 'text/event-stream')) return stream(wanted, request, reply)
+        const preferred = wait === undefined ? preferredWait(request.headers.prefer) : undefined
+        if (preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`)
+        const known = request.headers['if-none-match']
+        const isEnough = ({ result, revision }: Answer) =>
+          isFinal(result.status) || (known !== undefined && !matches(known, revision))
+        const seconds = wait ?? preferred ?? 0
+        const signal = clientSignal(reply)
+        const answer =
+          seconds > 0
+            ? await inquiry.wait(wanted, isEnough, { signal, timeoutMs: seconds * 1000 })
+            : await inquiry.now(wanted, signal)
+        const { result, revision } = answer ?? notFound()
         // An address that ends cannot be told by an ETag to be good still.
         if (musicUrl && result.music_url) {
           reply.header('cache-control', 'private, no-store')
           return presignMusic(result, presigner)
         }
-        const etag = found ? revisionOf(found.job) : `W/"${jobId({ bucket, key, version: result.version! })}"`
-        reply.headers({ etag, 'cache-control': 'private, no-cache' })
-        if (result.status === 'queued' || result.status === 'processing') {
-          reply.header('retry-after', retryAfterSeconds(result))
-        }
-        if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send(null)
+        reply.headers({ etag: `W/"${revision}"`, 'cache-control': 'private, no-cache' })
+        if (!isFinal(result.status)) reply.header('retry-after', retryAfterSeconds(result))
+        if (inquiry.isClosed()) reply.header('connection', 'close')
+        if (matches(known, revision)) return notModified(reply)
         return result
       },
     )
   }
 
-  /** What is uploaded and not yet received waits on the queue. */
-  async function findUpload(key: string, wanted: string | undefined, signal: AbortSignal): Promise<Result | undefined> {
-    const found = await objects.head(key, signal)
-    if (!found) return undefined
-    const version = found.versionId && found.versionId !== 'null' ? found.versionId : found.etag
-    return wanted === undefined || wanted === version ? { key, version, status: 'queued' } : undefined
+  async function stream(wanted: Wanted, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const waiting = { signal: clientSignal(reply), timeoutMs: firstAnswerMs }
+    const first = (await inquiry.wait(wanted, () => true, waiting)) ?? notFound()
+    let last = request.headers['last-event-id']
+    // Which tells a browser not to come back.
+    if (isFinal(first.result.status) && first.revision === last) return reply.code(204).send(null)
+    const unfollow = inquiry.follow(wanted, tell, () => events.end())
+    const events = createEventStream({ onEnd: unfollow })
+    tell(first)
+    return reply
+      .headers({
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+        connection: 'close',
+      })
+      .send(events.stream)
+
+    function tell({ result, revision }: Answer): void {
+      if (revision === last) return
+      last = revision
+      const isLast = isFinal(result.status)
+      events.send({ event: isLast ? 'end' : 'progress', id: revision, data: result })
+      if (isLast) events.end()
+    }
   }
 }
 
-/** Changes with everything that a result shows of a job. */
-function revisionOf({ id, attempt, state, updatedAt }: FoundJob['job']): string {
-  return `W/"${id}-${attempt}-${state}-${updatedAt.getTime()}"`
+/** Where a result is asked for. */
+export function resultPath({ key, version }: Pick<Result, 'key' | 'version'>): string {
+  const address = path + key.split('/').map(encodeURIComponent).join('/')
+  return version === undefined ? address : `${address}?version=${encodeURIComponent(version)}`
+}
+
+export function retryAfterSeconds({ eta_seconds: eta }: Result): number {
+  if (eta === undefined) return retryAfter.unknown
+  return Math.min(Math.max(Math.ceil(eta), retryAfter.least), retryAfter.most)
+}
+
+function notFound(): never {
+  throw new PermanentFailure('RESULT_NOT_FOUND', 'no picture with this key and version has been uploaded')
 }
 
 /** Weak comparison, RFC 9110 section 13.1.2. */
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+function matches(ifNoneMatch: string | undefined, revision: string): boolean {
   if (ifNoneMatch === undefined) return false
   if (ifNoneMatch.trim() === '*') return true
-  return ifNoneMatch.split(',').some((each) => each.trim().replace(/^W\//, '') === etag.slice('W/'.length))
+  return ifNoneMatch.split(',').some((each) => each.trim().replace(/^W\//, '') === `"${revision}"`)
 }
 
-function retryAfterSeconds({ eta_seconds: eta }: Result): number {
-  if (eta === undefined) return retryAfter.unknown
-  return Math.min(Math.max(Math.ceil(eta), retryAfter.least), retryAfter.most)
+/** Seconds, RFC 7240 section 4.3; what is not a number is no preference. */
+function preferredWait(prefer: string | undefined): number | undefined {
+  const seconds = prefer?.match(/(?:^|,)\s*wait\s*=\s*"?(\d+)"?\s*(?:[,;]|$)/i)?.[1]
+  return seconds === undefined ? undefined : Math.min(Number(seconds), maxWaitSeconds)
+}
+
+function accepts({ headers }: FastifyRequest, type: string): boolean {
+  const ranges = (headers.accept ?? '').toLowerCase().split(',')
+  return ranges.some((range) => {
+    const [name, ...parameters] = range.split(';').map((each) => each.trim())
+    return name === type && !parameters.some((each) => /^q=0(\.0*)?$/.test(each))
+  })
+}
+
+/** Without a body, and so without the length of one. */
+function notModified(reply: FastifyReply): FastifyReply {
+  return reply.code(304).send()
 }

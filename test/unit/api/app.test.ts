@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { pino } from 'pino'
 import Value from 'typebox/value'
 import { Problem, Result } from '#shared/contract/result.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
-import { foundJob as foundJobOf, noResults, succeededJob } from '../../found-job.ts'
-import { analysisOf, bucket, uploadOf } from '../../job.ts'
-import { testPresigner } from '../../presigner.ts'
+import { apiOptions } from '../../api-options.ts'
+import { foundJob as foundJobOf, noResults, resultsOf, succeededJob } from '../../found-job.ts'
+import { analysisOf, uploadOf } from '../../job.ts'
 
 const key = 'uploads/a.jpg'
 const address = `/v1/results/${key}`
@@ -185,19 +184,16 @@ test('a presigned music_url has no ETag and is not stored, and what has none yet
 test('key and version reach the database as they were meant', async (t) => {
   const asked: unknown[] = []
   const app = await start(t, {
-    results: {
-      ...noResults,
-      find: async (wanted) => {
-        asked.push(wanted)
-        return foundJob({})
-      },
-    },
+    results: resultsOf(async (wanted) => {
+      asked.push(wanted)
+      return foundJob({})
+    }),
   })
   await app.inject('/v1/results/uploads/100%25/a+b%252F.jpg?version=a%2Bb')
   await app.inject('/v1/results/uploads%2F%EA%B7%B8%EB%A6%BC.jpg')
   assert.deepEqual(asked, [
-    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b' },
-    { key: 'uploads/그림.jpg', version: undefined },
+    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b', take: undefined },
+    { key: 'uploads/그림.jpg', version: undefined, take: undefined },
   ])
 })
 
@@ -274,6 +270,7 @@ test('the description of the API is OpenAPI 3.1, from the schemas that check', a
     '/readyz',
     '/info',
     '/v1/results/{key}',
+    '/analyze',
     '/v1/results',
     '/v1/uploads',
   ])
@@ -298,37 +295,23 @@ interface Fakes {
 
 async function get(t: TestContext, url: string, { find, head, pingDatabase, pingBucket, headers }: Fakes) {
   const app = await start(t, {
-    results: {
-      ...noResults,
-      find: async () => {
-        if (find instanceof Error) throw find
-        return find
-      },
+    results: resultsOf(async () => {
+      if (find instanceof Error) throw find
+      return find
+    }),
+    objects: {
+      head: async (_key, _signal, versionId = head?.versionId) => (head?.versionId === versionId ? head : undefined),
+      ping: pingBucket ?? (async () => {}),
     },
-    objects: { head: async () => head, ping: pingBucket ?? (async () => {}) },
     database: { ping: pingDatabase ?? (async () => {}) },
   })
   return app.inject({ url, ...(headers && { headers }) })
 }
 
 async function start(t: TestContext, more: Partial<AppOptions>) {
-  const app = await createApp(options(more))
+  const app = await createApp(apiOptions(more))
   t.after(() => app.close())
   return app
-}
-
-function options(more: Partial<AppOptions>): AppOptions {
-  return {
-    results: noResults,
-    objects: { head: async () => undefined, ping: async () => {} },
-    presigner: testPresigner(bucket),
-    database: { ping: async () => {} },
-    bucket,
-    maxImageBytes: 1000,
-    auth: 'none',
-    logger: pino({ level: 'silent' }),
-    ...more,
-  }
 }
 
 type Response = Awaited<ReturnType<typeof get>>

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { pino } from 'pino'
 import Value from 'typebox/value'
 import { Problem, Result } from '#shared/contract/result.ts'
 import type { ListPosition, ListQuery } from '#shared/db/result-list.ts'
 import type { FoundJob } from '#shared/db/results.ts'
-import { createApp } from '../../../services/api/app.ts'
+import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { writeCursor } from '../../../services/api/list-cursor.ts'
+import { apiOptions } from '../../api-options.ts'
 import { noResults, succeededJob } from '../../found-job.ts'
-import { bucket } from '../../job.ts'
-import { testPresigner } from '../../presigner.ts'
 
 const foundJob = succeededJob('uploads/a.jpg')
 const last: ListPosition = { createdAt: new Date('2026-01-02T03:04:05.678Z'), id: '0123456789abcdef0123456789abcdef' }
@@ -98,22 +96,11 @@ for (const [name, query] of [
 
 async function start(t: TestContext, page: { found: FoundJob[]; next: ListPosition | undefined }) {
   const asked: ListQuery[] = []
-  const app = await createApp({
-    results: {
-      ...noResults,
-      list: async (query) => {
-        asked.push(query)
-        return page
-      },
-    },
-    objects: { head: async () => undefined, ping: async () => {} },
-    presigner: testPresigner(bucket),
-    database: { ping: async () => {} },
-    bucket,
-    maxImageBytes: 1000,
-    auth: 'none',
-    logger: pino({ level: 'silent' }),
-  })
+  const list: AppOptions['results']['list'] = async (query) => {
+    asked.push(query)
+    return page
+  }
+  const app = await createApp(apiOptions({ results: { ...noResults, list } }))
   t.after(() => app.close())
   return { asked, get: (url: string) => app.inject(url) }
 }

@@ -3,14 +3,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { pino } from 'pino'
 import Value from 'typebox/value'
 import { Problem } from '#shared/contract/result.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { describeInvalid } from '../../../services/api/plugins/problem.ts'
-import { noResults } from '../../found-job.ts'
-import { bucket } from '../../job.ts'
-import { testPresigner } from '../../presigner.ts'
+import { apiOptions } from '../../api-options.ts'
 
 const json = { 'content-type': 'application/json' }
 const path = '/v1/results/uploads/a.jpg'
@@ -115,17 +112,7 @@ async function start(
   more: (app: Awaited<ReturnType<typeof createApp>>) => void = () => {},
   options: Partial<AppOptions> = {},
 ) {
-  const app = await createApp({
-    results: noResults,
-    objects: { head: async () => undefined, ping: async () => {} },
-    presigner: testPresigner(bucket),
-    database: { ping: async () => {} },
-    bucket,
-    maxImageBytes: 1000,
-    auth: 'none',
-    logger: pino({ level: 'silent' }),
-    ...options,
-  })
+  const app = await createApp(apiOptions(options))
   more(app)
   t.after(() => app.close())
   return app

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { pino } from 'pino'
 import { imageKeyFault } from '#shared/contract/key.ts'
 import { createApp } from '../../../services/api/app.ts'
 import { uploadKey } from '../../../services/api/upload-key.ts'
-import { noResults } from '../../found-job.ts'
-import { bucket } from '../../job.ts'
-import { credentials, testPresigner } from '../../presigner.ts'
+import { apiOptions } from '../../api-options.ts'
+import { credentials } from '../../presigner.ts'
 import { formFault, requestFault } from '../../s3-signature.ts'
 
 const maxImageBytes = 1000
@@ -114,16 +112,7 @@ test('the address of a result has the key percent-encoded', async (t) => {
 })
 
 async function post(t: TestContext, payload: object, headers: Record<string, string> = {}) {
-  const app = await createApp({
-    results: noResults,
-    objects: { head: async () => undefined, ping: async () => {} },
-    presigner: testPresigner(bucket),
-    database: { ping: async () => {} },
-    bucket,
-    maxImageBytes,
-    auth: 'none',
-    logger: pino({ level: 'silent' }),
-  })
+  const app = await createApp(apiOptions({ maxImageBytes }))
   t.after(() => app.close())
   return app.inject({ method: 'POST', url: '/v1/uploads', payload, headers })
 }

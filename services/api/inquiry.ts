@@ -1,0 +1,101 @@
+import type { ObjectStore } from '#shared/aws/object-store.ts'
+import { jobId } from '#shared/contract/key.ts'
+import type { Result } from '#shared/contract/result.ts'
+import type { Results, Wanted } from '#shared/db/results.ts'
+import { resultOf, revisionOf, type ShownJob } from './result.ts'
+import type { Watcher } from './watcher.ts'
+
+export type Inquiry = ReturnType<typeof createInquiry>
+
+export interface Answer {
+  result: Result
+  /** Changes whenever the result does. */
+  revision: string
+}
+
+/** API Gateway waits for 30 seconds. */
+const maxLambdaWaitMs = 25_000
+
+/** Asks for results: the database, and for what is uploaded and not received yet, the bucket. */
+export function createInquiry({
+  results,
+  objects,
+  watcher,
+  bucket,
+  onLambda = false,
+}: {
+  results: Pick<Results, 'find'>
+  objects: Pick<ObjectStore, 'head'>
+  watcher: Pick<Watcher, 'until' | 'watch' | 'isClosed'>
+  bucket: string
+  /** Where a function is ended before a client would tire, and what it answers goes out at its end. */
+  onLambda?: boolean
+}) {
+  return {
+    uploadedVersion,
+
+    isClosed: watcher.isClosed,
+
+    /** Undefined for what was never uploaded. */
+    async now(wanted: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
+      const found = await results.find(wanted)
+      return found ? answerOf(found) : findUpload(wanted, signal)
+    },
+
+    /** The answer as soon as it is enough, else as it stands when the time is up. Throws what `Watcher.until` throws. */
+    async wait(
+      wanted: Wanted,
+      isEnough: (answer: Answer) => boolean,
+      { signal, timeoutMs: asked }: { signal: AbortSignal; timeoutMs: number },
+    ): Promise<Answer | undefined> {
+      const timeoutMs = onLambda ? Math.min(asked, maxLambdaWaitMs) : asked
+      const until = performance.now() + timeoutMs
+      const isAnswer = (found: ShownJob | undefined) => found !== undefined && isEnough(answerOf(found))
+      const first = await watcher.until(wanted, (found) => !found || isAnswer(found), { signal, timeoutMs })
+      if (first) return answerOf(first)
+      const upload = await findUpload(wanted, signal)
+      if (!upload || isEnough(upload)) return upload
+      const left = Math.max(0, until - performance.now())
+      const found = await watcher.until(wanted, isAnswer, { signal, timeoutMs: left })
+      return found ? answerOf(found) : upload
+    },
+
+    /** Tells every further answer until the function returned is called; a function on Lambda can tell none. */
+    follow(wanted: Wanted, listener: (answer: Answer) => void, onClose: () => void): () => void {
+      if (onLambda) {
+        setImmediate(onClose)
+        return () => {}
+      }
+      return watcher.watch(wanted, (found) => found && listener(answerOf(found)), onClose)
+    },
+  }
+
+  /** What is uploaded and not yet received waits on the queue. */
+  async function findUpload({ key, version, take = 0 }: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
+    // Others are ordered, and then they have a job.
+    if (take !== 0) return undefined
+    const uploaded = await uploadedVersion({ key, version }, signal)
+    if (uploaded === undefined) return undefined
+    return {
+      result: { key, version: uploaded, status: 'queued' },
+      revision: jobId({ bucket, key, version: uploaded }),
+    }
+  }
+
+  /** The version that the bucket has: the newest, or the one that is asked for. */
+  async function uploadedVersion({ key, version }: Wanted, signal: AbortSignal): Promise<string | undefined> {
+    const newest = await objects.head(key, signal)
+    const found = newest && versionOf(newest)
+    if (version === undefined || version === found) return found
+    const isVersioned = !newest || newest.versionId !== undefined
+    return isVersioned && (await objects.head(key, signal, version)) ? version : undefined
+  }
+}
+
+function versionOf({ versionId, etag }: { versionId?: string; etag: string }): string {
+  return versionId && versionId !== 'null' ? versionId : etag
+}
+
+function answerOf(found: ShownJob): Answer {
+  return { result: resultOf(found), revision: revisionOf(found.job) }
+}

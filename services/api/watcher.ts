@@ -1,0 +1,255 @@
+import { isFinal } from '#shared/contract/result.ts'
+import { type JobStanding, type Results, type Subject, subjectOf, type Wanted } from '#shared/db/results.ts'
+import { RetryableFailure } from '#shared/failure.ts'
+import { createPace, type Outlook } from './pace.ts'
+import { revisionOf, type ShownJob } from './result.ts'
+
+export type Watcher = ReturnType<typeof createWatcher>
+
+/** Hears where a job stands; undefined while there is none. */
+type Listener = (found: ShownJob | undefined) => void
+
+interface Watch {
+  listener: Listener
+  onClose: () => void
+}
+
+interface Watched extends Subject {
+  name: string
+  key: string
+  watches: Set<Watch>
+  /** Undefined until it has been looked at. */
+  seen: { found: ShownJob | undefined; revision: string | undefined } | undefined
+  outlook: Outlook
+}
+
+export interface Clock {
+  /** Milliseconds. */
+  now(): number
+  /** Returns what takes it back. */
+  after(milliseconds: number, run: () => void): () => void
+}
+
+const realClock: Clock = {
+  now: () => performance.now(),
+  after(milliseconds, run) {
+    const timer = setTimeout(run, milliseconds)
+    return () => clearTimeout(timer)
+  },
+}
+
+const maxSubjects = 2_000
+const maxWatches = 10_000
+/** Rows read in full at once. */
+const maxRows = 500
+
+/** An end is looked for so long before it is foreseen, and after. */
+const nearBeforeMs = 1_000
+const nearAfterMs = 5_000
+const freshMs = 3_000
+
+/**
+ * Looks at the jobs that somebody waits for: at all of them together, whoever and however many wait. While nobody does,
+ * there is no timer and no query. A database that is away is asked again until it is back, and who waits goes on waiting.
+ */
+export function createWatcher({
+  results,
+  bucket,
+  onError,
+  clock = realClock,
+}: {
+  results: Pick<Results, 'standings' | 'findAll'>
+  bucket: string
+  /** Hears why a look failed. */
+  onError: (error: unknown) => void
+  clock?: Clock
+}) {
+  const subjects = new Map<string, Watched>()
+  const pace = createPace(clock.now)
+  let watches = 0
+  let looking = false
+  let woken = false
+  let closed = false
+  let lastError: unknown
+  let cancelTimer = () => {}
+
+  return {
+    watch,
+
+    /**
+     * Where a job stands as soon as that is enough, else when the time is up or the watcher is closed. Rejects with the
+     * signal's reason, or with RetryableFailure when the database has not once answered in that time.
+     */
+    async until(
+      wanted: Wanted,
+      isEnough: (found: ShownJob | undefined) => boolean,
+      { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+    ): Promise<ShownJob | undefined> {
+      signal.throwIfAborted()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      let last: { found: ShownJob | undefined } | undefined
+      const hear = (found: ShownJob | undefined) => {
+        last = { found }
+        if (isEnough(found)) resolve()
+      }
+      const unwatch = watch(wanted, hear, resolve)
+      const cancel = clock.after(timeoutMs, resolve)
+      const abort = () => resolve()
+      signal.addEventListener('abort', abort)
+      try {
+        await promise
+      } finally {
+        unwatch()
+        cancel()
+        signal.removeEventListener('abort', abort)
+      }
+      signal.throwIfAborted()
+      if (last) return last.found
+      throw new RetryableFailure('DATABASE_UNAVAILABLE', 'The database has not told in time', { cause: lastError })
+    },
+
+    /** Something has changed in this process: looks as soon as it may. */
+    wake(): void {
+      woken = true
+      schedule()
+    },
+
+    /** Whoever waits is answered with what is known, now and from now on. */
+    close(): void {
+      closed = true
+      cancelTimer()
+      for (const { watches } of subjects.values()) for (const { onClose } of watches) onClose()
+    },
+
+    isClosed: () => closed,
+
+    /** How many are told. */
+    waiting: () => watches,
+  }
+
+  /**
+   * The listener is told where the job stands, now and whenever its revision changes, until the function returned is
+   * called. Throws RetryableFailure OVERLOADED when too much is watched already.
+   */
+  function watch(wanted: Wanted, listener: Listener, onClose: () => void = () => {}): () => void {
+    if (closed) {
+      queueMicrotask(onClose)
+      return () => {}
+    }
+    const watched = find(wanted)
+    const watch = { listener, onClose }
+    watched.watches.add(watch)
+    watches++
+    // That there is none may have changed a moment ago, by whoever asks now.
+    if (!watched.seen?.found) watched.seen = undefined
+    if (watched.seen) queueMicrotask(() => watched.watches.has(watch) && listener(watched.seen?.found))
+    else schedule()
+    return () => {
+      if (!watched.watches.delete(watch)) return
+      watches--
+      // Whoever has heard something may want to hear more.
+      if (watched.watches.size === 0) setImmediate(drop, watched)
+    }
+  }
+
+  function find(wanted: Wanted): Watched {
+    const subject = subjectOf(bucket, wanted)
+    const name = subject.jobId ?? `${subject.keyDigest}/${subject.take}`
+    const known = subjects.get(name)
+    if (watches >= maxWatches || (!known && subjects.size >= maxSubjects)) {
+      throw new RetryableFailure('OVERLOADED', 'too many wait for results')
+    }
+    const watched = known ?? { ...subject, name, key: wanted.key, watches: new Set(), seen: undefined, outlook: {} }
+    subjects.set(name, watched)
+    return watched
+  }
+
+  function drop(watched: Watched): void {
+    if (watched.watches.size > 0 || subjects.get(watched.name) !== watched) return
+    subjects.delete(watched.name)
+    if (subjects.size === 0) cancelTimer()
+  }
+
+  function schedule(): void {
+    cancelTimer()
+    if (closed || looking || subjects.size === 0) return
+    const all = [...subjects.values()]
+    const isNew = woken || all.some(({ seen }) => !seen)
+    const next = pace.nextLook({ isNew, outlooks: all.map(({ outlook }) => outlook) })
+    cancelTimer = clock.after(Math.max(0, next - clock.now()), () => void look())
+  }
+
+  async function look(): Promise<void> {
+    looking = true
+    woken = false
+    pace.look()
+    try {
+      await lookAt([...subjects.values()])
+      pace.succeeded()
+    } catch (error) {
+      lastError = error
+      pace.failed()
+      onError(error)
+    } finally {
+      looking = false
+      schedule()
+    }
+  }
+
+  async function lookAt(all: Watched[]): Promise<void> {
+    pace.spend()
+    const standings = await results.standings(all)
+    const byName = new Map<string, JobStanding>()
+    for (const each of standings) {
+      byName.set(each.id, each)
+      const name = `${each.keyDigest}/${each.take}`
+      if (isNewer(each, byName.get(name))) byName.set(name, each)
+    }
+    const changed = all
+      .map((watched) => ({ watched, standing: byName.get(watched.name) }))
+      .filter(({ watched, standing }) => !watched.seen || watched.seen.revision !== (standing && revisionOf(standing)))
+    const ended = changed.flatMap(({ standing }) => (standing && isFinal(standing.state) ? standing.id : []))
+    const wantedRows = [...new Set(ended)]
+    const rows = await readRows(wantedRows.slice(0, maxRows))
+    // The rest of them still differs in its revision the next time.
+    woken ||= wantedRows.length > maxRows
+    for (const { watched, standing } of changed) {
+      const found = standing && (isFinal(standing.state) ? rows.get(standing.id) : shown(watched.key, standing))
+      if (standing && !found) continue
+      watched.outlook = outlookOf(found && standing)
+      watched.seen = { found, revision: found && revisionOf(found.job) }
+      for (const { listener } of watched.watches) listener(found)
+    }
+  }
+
+  async function readRows(ids: string[]): Promise<Map<string, ShownJob>> {
+    if (ids.length === 0) return new Map()
+    pace.spend()
+    return new Map((await results.findAll(ids)).map((found) => [found.job.id, found]))
+  }
+
+  function outlookOf(standing: JobStanding | undefined): Outlook {
+    const now = clock.now()
+    // It was uploaded, and its message may be under way.
+    if (!standing) return { freshUntil: now + freshMs }
+    const { state, stage, etaSeconds, ageSeconds } = standing
+    if (isFinal(state)) return {}
+    const changedAt = now - ageSeconds * 1000
+    if (stage === 'storing') return { nearUntil: changedAt + nearAfterMs }
+    if (etaSeconds === null) return { freshUntil: changedAt + freshMs }
+    const dueAt = changedAt + etaSeconds * 1000
+    return { nearFrom: dueAt - nearBeforeMs, nearUntil: dueAt + nearAfterMs }
+  }
+}
+
+/** Of one sequencer, what was received last. */
+function isNewer(a: JobStanding, b: JobStanding | undefined): boolean {
+  if (!b) return true
+  return a.sequencer === b.sequencer ? a.createdAt > b.createdAt : a.sequencer > b.sequencer
+}
+
+/** Of a job that has not ended there is no more to show than its standing. */
+function shown(imageKey: string, standing: JobStanding): ShownJob {
+  const nothingYet = { finishedAt: null, errorCode: null, errorMessage: null, errorRetryable: null }
+  return { job: { ...standing, ...nothingYet, imageKey }, analysis: null }
+}
