@@ -1,5 +1,6 @@
 import { jobId, keyDigest, normalizeSequencer } from '#shared/contract/key.ts'
 import type { FoundJob, Results } from '#shared/db/results.ts'
+import type { AppOptions } from '../services/api/app.ts'
 import { analysisOf, bucket, uploadOf } from './job.ts'
 
 /** A database that has none. */
@@ -7,6 +8,16 @@ export const noResults: Pick<Results, 'find' | 'list' | 'models'> = {
   find: async () => undefined,
   list: async () => ({ found: [], next: undefined }),
   models: async () => undefined,
+}
+
+/** What the API has for takes and cancellations, of a database that has no jobs. */
+export const noOrders: Pick<AppOptions, 'orders' | 'queue'> = {
+  orders: {
+    order: async () => ({ outcome: 'unknown' }),
+    cancel: async () => undefined,
+    cancelUpload: async () => undefined,
+  },
+  queue: { send: async () => {} },
 }
 
 /** One that has succeeded. */

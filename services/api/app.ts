@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
+import type { Queue } from '#shared/aws/queue.ts'
 import type { Database } from '#shared/db/client.ts'
+import type { Orders } from '#shared/db/orders.ts'
 import type { Results } from '#shared/db/results.ts'
 import { type AccessOptions, createAccess } from './plugins/access.ts'
 import { setHeaders } from './plugins/header.ts'
@@ -12,6 +14,8 @@ import { describeApi } from './plugins/openapi.ts'
 import { refuseOverload } from './plugins/overload.ts'
 import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
 import { watchTraffic } from './plugins/traffic.ts'
+import { cancellationRoutes } from './routes/cancellations.ts'
+import { generationRoutes } from './routes/generations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
 import { listRoutes } from './routes/list.ts'
@@ -20,8 +24,10 @@ import { uploadRoutes } from './routes/uploads.ts'
 
 export interface AppOptions {
   results: Pick<Results, 'find' | 'list' | 'models'>
+  orders: Orders
   objects: Pick<ObjectStore, 'head' | 'ping'>
   presigner: Presigner
+  queue: Pick<Queue, 'send'>
   database: Pick<Database, 'ping'>
   bucket: string
   /** Of an upload. */
@@ -49,8 +55,10 @@ const http = { connectionsCheckingInterval: 2_000, requireHostHeader: false }
 /** Builds the API, which then listens where its caller says. */
 export async function createApp({
   results,
+  orders,
   objects,
   presigner,
+  queue,
   database,
   bucket,
   maxImageBytes,
@@ -99,6 +107,8 @@ export async function createApp({
     await closed.register(resultRoutes({ results, objects, presigner, bucket }))
     await closed.register(listRoutes({ results, presigner }))
     await closed.register(uploadRoutes({ presigner, maxImageBytes }))
+    await closed.register(generationRoutes({ orders, objects, queue }))
+    await closed.register(cancellationRoutes({ orders, objects }))
     closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)

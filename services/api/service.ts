@@ -1,10 +1,12 @@
-import { createPresigningClient, createS3Client } from '#shared/aws/clients.ts'
+import { createPresigningClient, createS3Client, createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import { createPresigner } from '#shared/aws/presign.ts'
+import { createQueueSender } from '#shared/aws/queue.ts'
 import type { Config } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createWebhookQueue } from '#shared/db/webhooks.ts'
 import { createLogger } from '#shared/logger.ts'
@@ -20,6 +22,7 @@ export const serviceSettings = [
   'AWS_REGION',
   'AWS_ENDPOINT_URL',
   'BUCKET',
+  'QUEUE_URL',
   'MAX_IMAGE_BYTES',
   'AUTH',
   'API_KEYS',
@@ -58,13 +61,16 @@ export async function createService(
   const bucket = config.BUCKET
   const location = { region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL }
   const s3 = createS3Client(location)
+  const sqs = createSqsClient(location)
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const presigner = createPresigner({ s3: createPresigningClient(location), bucket })
   const results = createResults({ database, bucket })
   const app = await createApp({
     results,
+    orders: createOrders({ database, bucket }),
     objects,
     presigner,
+    queue: { send: createQueueSender({ sqs, queueUrl: config.QUEUE_URL, timeoutMs: storeTimeoutMs }) },
     database,
     bucket,
     maxImageBytes: config.MAX_IMAGE_BYTES,
@@ -86,6 +92,7 @@ export async function createService(
       await Promise.all([app.close(), webhooks.close()])
       await database.close()
       s3.destroy()
+      sqs.destroy()
     },
   }
 }

@@ -14,6 +14,7 @@ import { createObjectStore } from '#shared/aws/object-store.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { createApp } from '../../services/api/app.ts'
@@ -44,8 +45,10 @@ before(async () => {
   const results = createResults({ database, bucket })
   app = await createApp({
     results,
+    orders: createOrders({ database, bucket }),
     objects,
     presigner: testPresigner(bucket, stack.env.AWS_ENDPOINT_URL),
+    queue: { send: async () => {} },
     database,
     bucket,
     maxImageBytes: 1000,

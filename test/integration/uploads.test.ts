@@ -9,6 +9,7 @@ import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createApp } from '../../services/api/app.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
+import { noOrders } from '../found-job.ts'
 import { analysisOf, uploadOf } from '../job.ts'
 import { testPresigner } from '../presigner.ts'
 
@@ -31,6 +32,7 @@ before(async () => {
     results: createResults({ database, bucket }),
     objects: createObjectStore({ s3: stack.s3, bucket }),
     presigner: testPresigner(bucket, stack.env.AWS_ENDPOINT_URL),
+    ...noOrders,
     database,
     bucket,
     maxImageBytes: 1000,

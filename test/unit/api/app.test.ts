@@ -7,7 +7,7 @@ import type { FoundJob } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
-import { foundJob as foundJobOf, noResults, succeededJob } from '../../found-job.ts'
+import { foundJob as foundJobOf, noOrders, noResults, succeededJob } from '../../found-job.ts'
 import { analysisOf, bucket, uploadOf } from '../../job.ts'
 import { testPresigner } from '../../presigner.ts'
 
@@ -276,6 +276,8 @@ test('the description of the API is OpenAPI 3.1, from the schemas that check', a
     '/v1/results/{key}',
     '/v1/results',
     '/v1/uploads',
+    '/v1/generations',
+    '/v1/cancellations',
   ])
   const { get: operation, ...others } = document.paths['/v1/results/{key}']
   assert.deepEqual(others, {})
@@ -322,6 +324,7 @@ function options(more: Partial<AppOptions>): AppOptions {
     results: noResults,
     objects: { head: async () => undefined, ping: async () => {} },
     presigner: testPresigner(bucket),
+    ...noOrders,
     database: { ping: async () => {} },
     bucket,
     maxImageBytes: 1000,

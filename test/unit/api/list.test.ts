@@ -7,7 +7,7 @@ import type { ListPosition, ListQuery } from '#shared/db/result-list.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { createApp } from '../../../services/api/app.ts'
 import { writeCursor } from '../../../services/api/list-cursor.ts'
-import { noResults, succeededJob } from '../../found-job.ts'
+import { noOrders, noResults, succeededJob } from '../../found-job.ts'
 import { bucket } from '../../job.ts'
 import { testPresigner } from '../../presigner.ts'
 
@@ -108,6 +108,7 @@ async function start(t: TestContext, page: { found: FoundJob[]; next: ListPositi
     },
     objects: { head: async () => undefined, ping: async () => {} },
     presigner: testPresigner(bucket),
+    ...noOrders,
     database: { ping: async () => {} },
     bucket,
     maxImageBytes: 1000,

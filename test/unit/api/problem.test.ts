@@ -8,7 +8,7 @@ import Value from 'typebox/value'
 import { Problem } from '#shared/contract/result.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { describeInvalid } from '../../../services/api/plugins/problem.ts'
-import { noResults } from '../../found-job.ts'
+import { noOrders, noResults } from '../../found-job.ts'
 import { bucket } from '../../job.ts'
 import { testPresigner } from '../../presigner.ts'
 
@@ -119,6 +119,7 @@ async function start(
     results: noResults,
     objects: { head: async () => undefined, ping: async () => {} },
     presigner: testPresigner(bucket),
+    ...noOrders,
     database: { ping: async () => {} },
     bucket,
     maxImageBytes: 1000,

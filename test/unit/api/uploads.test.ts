@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { imageKeyFault } from '#shared/contract/key.ts'
 import { createApp } from '../../../services/api/app.ts'
 import { uploadKey } from '../../../services/api/upload-key.ts'
-import { noResults } from '../../found-job.ts'
+import { noOrders, noResults } from '../../found-job.ts'
 import { bucket } from '../../job.ts'
 import { credentials, testPresigner } from '../../presigner.ts'
 import { formFault, requestFault } from '../../s3-signature.ts'
@@ -118,6 +118,7 @@ async function post(t: TestContext, payload: object, headers: Record<string, str
     results: noResults,
     objects: { head: async () => undefined, ping: async () => {} },
     presigner: testPresigner(bucket),
+    ...noOrders,
     database: { ping: async () => {} },
     bucket,
     maxImageBytes,
