@@ -158,6 +158,8 @@ for (const [name, body, headers] of [
   ['a negative seed', { seed: -1 }, {}],
   ['a large seed', { seed: 2 ** 32 }, {}],
   ['half a seed', { seed: 0.5 }, {}],
+  ['a seed in words', { seed: '5' }, {}],
+  ['no seed at all', { seed: null }, {}],
   ['a short take', { duration_seconds: 0.99 }, {}],
   ['a long take', { duration_seconds: 31 }, {}],
   ['a huge number', { duration_seconds: 1e308 }, {}],

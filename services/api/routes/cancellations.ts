@@ -1,4 +1,4 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type FastifyPluginAsyncTypebox, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Orders } from '#shared/db/orders.ts'
@@ -21,6 +21,8 @@ export function cancellationRoutes({
       '/v1/cancellations',
       {
         config: { scope: 'act' },
+        // Takes JSON at its word, where the API's own would make a number of a text or null.
+        validatorCompiler: TypeBoxValidatorCompiler,
         schema: {
           operationId: 'cancel',
           summary: 'Stop a queued or running job',

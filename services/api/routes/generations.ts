@@ -1,4 +1,4 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type FastifyPluginAsyncTypebox, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Queue } from '#shared/aws/queue.ts'
@@ -29,6 +29,8 @@ export function generationRoutes({
       '/v1/generations',
       {
         config: { scope: 'act' },
+        // Takes JSON at its word, where the API's own would make a number of a text or null.
+        validatorCompiler: TypeBoxValidatorCompiler,
         schema: {
           operationId: 'generate',
           summary: 'A new take on a picture that has been analysed',
