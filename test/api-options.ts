@@ -8,6 +8,12 @@ import { testPresigner } from './presigner.ts'
 export function apiOptions(more: Partial<AppOptions> = {}): AppOptions {
   return {
     results: noResults,
+    orders: {
+      order: async () => ({ outcome: 'unknown' }),
+      cancel: async () => undefined,
+      cancelUpload: async () => undefined,
+    },
+    queue: { send: async () => {} },
     objects: { head: async () => undefined, ping: async () => {} },
     presigner: testPresigner(more.bucket ?? bucket, more.endpoint),
     database: { ping: async () => {} },

@@ -1,5 +1,6 @@
+import { jobId } from '#shared/contract/key.ts'
 import type { ImageUploaded } from '#shared/contract/queue-message.ts'
-import type { Analysis } from '#shared/db/jobs.ts'
+import { type Analysis, firstJob } from '#shared/db/jobs.ts'
 
 export const bucket = 'pictures'
 
@@ -14,6 +15,11 @@ export function uploadOf(key: string, more: Partial<ImageUploaded> = {}): ImageU
     eventTime: '2026-01-02T03:04:05.678Z',
     ...more,
   }
+}
+
+/** The row of a later take on it. */
+export function laterTake(upload: ImageUploaded, take: number) {
+  return { ...firstJob(upload), id: jobId(upload, take), take }
 }
 
 export function analysisOf({ key, version }: ImageUploaded): Analysis {

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
+import type { Queue } from '#shared/aws/queue.ts'
 import type { Database } from '#shared/db/client.ts'
+import type { Orders } from '#shared/db/orders.ts'
 import type { Results } from '#shared/db/results.ts'
 import { createInquiry } from './inquiry.ts'
 import { type AccessOptions, createAccess } from './plugins/access.ts'
@@ -14,6 +16,8 @@ import { refuseOverload } from './plugins/overload.ts'
 import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
 import { watchTraffic } from './plugins/traffic.ts'
 import { analyzeRoutes } from './routes/analyze.ts'
+import { cancellationRoutes } from './routes/cancellations.ts'
+import { generationRoutes } from './routes/generations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
 import { listRoutes } from './routes/list.ts'
@@ -23,8 +27,10 @@ import { createWatcher } from './watcher.ts'
 
 export interface AppOptions {
   results: Pick<Results, 'find' | 'findAll' | 'list' | 'models' | 'standings'>
+  orders: Orders
   objects: Pick<ObjectStore, 'head' | 'ping'>
   presigner: Presigner
+  queue: Pick<Queue, 'send'>
   database: Pick<Database, 'ping'>
   bucket: string
   /** Of an upload. */
@@ -39,6 +45,8 @@ export interface AppOptions {
   corsOrigins?: string[]
   /** Addresses and networks of the proxies whose X-Forwarded-For is believed. */
   proxies?: string[]
+  /** Hears that a job has ended through a call. */
+  onJobEnded?: () => void
   /** One request at a time, between which the process is frozen. */
   onLambda?: boolean
   logger: FastifyBaseLogger
@@ -55,8 +63,10 @@ const http = { connectionsCheckingInterval: 2_000, requireHostHeader: false }
 /** Builds the API, which then listens where its caller says. */
 export async function createApp({
   results,
+  orders,
   objects,
   presigner,
+  queue,
   database,
   bucket,
   maxImageBytes,
@@ -66,6 +76,7 @@ export async function createApp({
   requestsPerMinute = 0,
   corsOrigins = [],
   proxies = [],
+  onJobEnded = () => {},
   onLambda = false,
   logger,
 }: AppOptions) {
@@ -94,6 +105,10 @@ export async function createApp({
     bucket,
     onError: (error) => logger.warn({ err: error }, 'watched jobs could not be looked at'),
   })
+  const onCanceled = () => {
+    watcher.wake()
+    onJobEnded()
+  }
   const metrics = createMetrics({ inFlight, waiting: watcher.waiting })
   await setHeaders(app, { corsOrigins })
   answerProblems(app)
@@ -114,6 +129,8 @@ export async function createApp({
     await closed.register(analyzeRoutes({ inquiry, bucket, region, endpoint }))
     await closed.register(listRoutes({ results, presigner }))
     await closed.register(uploadRoutes({ presigner, maxImageBytes }))
+    await closed.register(generationRoutes({ orders, objects, queue }))
+    await closed.register(cancellationRoutes({ orders, objects, onCanceled }))
     closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)

@@ -1,10 +1,12 @@
-import { createPresigningClient, createS3Client } from '#shared/aws/clients.ts'
+import { createPresigningClient, createS3Client, createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import { createPresigner } from '#shared/aws/presign.ts'
+import { createQueueSender } from '#shared/aws/queue.ts'
 import type { Config } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createWebhookQueue } from '#shared/db/webhooks.ts'
 import { createLogger } from '#shared/logger.ts'
@@ -20,6 +22,7 @@ export const serviceSettings = [
   'AWS_REGION',
   'AWS_ENDPOINT_URL',
   'BUCKET',
+  'QUEUE_URL',
   'MAX_IMAGE_BYTES',
   'AUTH',
   'API_KEYS',
@@ -58,13 +61,22 @@ export async function createService(
   const bucket = config.BUCKET
   const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint } = config
   const s3 = createS3Client({ region, endpoint })
+  const sqs = createSqsClient({ region, endpoint })
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const presigner = createPresigner({ s3: createPresigningClient({ region, endpoint }), bucket })
   const results = createResults({ database, bucket })
+  const webhooks = createWebhooks({
+    queue: createWebhookQueue({ database }),
+    endpoints,
+    send: createSender({ mayReach }),
+    logger,
+  })
   const app = await createApp({
     results,
+    orders: createOrders({ database, bucket }),
     objects,
     presigner,
+    queue: { send: createQueueSender({ sqs, queueUrl: config.QUEUE_URL, timeoutMs: storeTimeoutMs }) },
     database,
     bucket,
     maxImageBytes: config.MAX_IMAGE_BYTES,
@@ -73,11 +85,10 @@ export async function createService(
     ...access,
     corsOrigins,
     proxies,
+    onJobEnded: webhooks.wake,
     onLambda,
     logger,
   })
-  const queue = createWebhookQueue({ database })
-  const webhooks = createWebhooks({ queue, endpoints, send: createSender({ mayReach }), logger })
   return {
     app,
     logger,
@@ -88,6 +99,7 @@ export async function createService(
       await Promise.all([app.close(), webhooks.close()])
       await database.close()
       s3.destroy()
+      sqs.destroy()
     },
   }
 }

@@ -58,6 +58,7 @@ function imageKeysOf(encoded: string | undefined, body: string): string[] {
     }
   }
   const read = readQueueMessage(body)
+  if (read.kind === 'order') return [read.order.key]
   return read.kind === 'uploads' ? read.uploads.map(({ key }) => key) : []
 }
 

@@ -9,8 +9,7 @@ import {
   sequencerAfter,
   uploadsPrefix,
 } from '#shared/contract/key.ts'
-import type { ImageUploaded } from '#shared/contract/queue-message.ts'
-import type { JobState } from '#shared/contract/result.ts'
+import type { Assignment, ImageUploaded } from '#shared/contract/queue-message.ts'
 import type { InventoriedJob, JobInventory, NewestVersion } from '#shared/db/job-inventory.ts'
 
 /** Something that lacks its other half. */
@@ -59,8 +58,8 @@ export function createOrphans({
 }: {
   objects: Pick<ObjectStore, 'list' | 'head' | 'digest' | 'delete'>
   inventory: JobInventory
-  /** Sends the event of an upload to the queue of events. */
-  announce: (upload: ImageUploaded) => Promise<void>
+  /** Sends to the queue of events what asks for a first take, or for a later one. */
+  announce: (assignment: Assignment) => Promise<void>
   bucket: string
   /** Of the pictures' keys; begins with `uploads/`. */
   prefix: string
@@ -127,24 +126,28 @@ export function createOrphans({
   }
 
   async function examine(job: InventoriedJob): Promise<Orphan | undefined> {
-    const upload = uploadOf(job)
-    const orphan = { ...about(upload), since: job.updatedAt }
-    if (job.isStuck) return { kind: 'job_stuck', ...orphan, ...announcing(upload) }
+    const assignment = assignmentOf(job)
+    const orphan = { key: job.key, version: job.version, jobId: job.id, since: job.updatedAt }
+    if (job.isStuck) return { kind: 'job_stuck', ...orphan, ...announcing(assignment) }
     const kind = job.state === 'succeeded' && (await faultOf(job))
     if (!kind) return undefined
-    const picture = await objects.head(upload.key, signal, upload.versionId)
-    if (!picture || versionOf(picture).version !== upload.version) {
-      return { kind, ...orphan, remedy: 'none: this version of the picture is gone' }
-    }
+    if (!(await canBeMade(job))) return { kind, ...orphan, remedy: 'none: this version of the picture is gone' }
     const mend = async () => {
       // The consumer lets stand what is stored already, and records it as its own. So it goes before any consumer may take
       // the job: cut off here, the row lacks its music, or the job its row.
       if (kind !== 'row_without_music') await objects.delete(musicKey(job.key, job.id), signal)
       if (!(await inventory.reopen(job))) return false
-      await announce(upload)
+      await announce(assignment)
       return true
     }
     return { kind, ...orphan, remedy: 'make the music again', mend }
+  }
+
+  /** A later take needs no picture. */
+  async function canBeMade({ key, version, versionId, take }: InventoriedJob): Promise<boolean> {
+    if (take > 0) return true
+    const picture = await objects.head(key, signal, versionId ?? undefined)
+    return picture !== undefined && versionOf(picture).version === version
   }
 
   async function faultOf({ id, key, musicBytes, musicSha256 }: InventoriedJob): Promise<OrphanKind | undefined> {
@@ -156,28 +159,35 @@ export function createOrphans({
     return verifyBytes && (await objects.digest(music, signal)) !== musicSha256 ? 'music_differs' : undefined
   }
 
-  function uploadOf({ key, version, versionId, etag, size, sequencer, uploadedAt, createdAt }: InventoriedJob) {
+  function assignmentOf(job: InventoriedJob): Assignment {
+    const { key, version, take, versionId, etag, size, sequencer, uploadedAt, createdAt } = job
+    if (take > 0) return { bucket, key, version, take, eventTime: createdAt.toISOString() }
     const eventTime = (uploadedAt ?? createdAt).toISOString()
     return { bucket, key, version, ...(versionId !== null && { versionId }), etag, size, sequencer, eventTime }
   }
 
-  /** Music of no job or of a failed one, whose picture is gone or overwritten. */
+  /** Music of no job, of one that was canceled, or of a failed one whose picture is gone or overwritten. */
   async function* leftoverMusic(): AsyncGenerator<Orphan[], void> {
     for await (const page of objects.list(generatedPrefix + prefix.slice(uploadsPrefix.length), signal)) {
       seen.music += page.length
       const music = page.filter(({ lastModified }) => lastModified <= latest).flatMap(readMusic)
       const states = await inventory.states(music.map(({ id }) => id))
       const unclaimed = music.filter(({ id }) => isOver(states.get(id)))
-      const found = await Promise.all(unclaimed.map((each) => limit(() => leftover(each))))
+      const found = await Promise.all(unclaimed.map((each) => limit(() => leftover(each, states.get(each.id)))))
       yield found.filter((orphan) => orphan !== undefined)
     }
   }
 
-  async function leftover({ key, id, imageKey, lastModified }: Music): Promise<Orphan | undefined> {
+  async function leftover({ key, id, imageKey, lastModified }: Music, job: Known): Promise<Orphan | undefined> {
     const orphan = { kind: 'music_without_row', key, jobId: id, since: lastModified } as const
-    if (imageKey === undefined) return { ...orphan, remedy: 'none: the key of its picture is cut, so nobody knows it' }
-    const picture = await objects.head(imageKey, signal)
-    if (picture && jobId({ bucket, key: imageKey, ...versionOf(picture) }) === id) return undefined
+    if (job?.state !== 'canceled') {
+      // A replay would make it the music of its row.
+      if (job && job.take > 0) return undefined
+      if (imageKey === undefined)
+        return { ...orphan, remedy: 'none: the key of its picture is cut, so nobody knows it' }
+      const picture = await objects.head(imageKey, signal)
+      if (picture && jobId({ bucket, key: imageKey, ...versionOf(picture) }) === id) return undefined
+    }
     if (!deleteMusic) return { ...orphan, remedy: 'none without --delete-orphan-music' }
     const mend = async () => {
       const states = await inventory.states([id])
@@ -188,13 +198,14 @@ export function createOrphans({
     return { ...orphan, remedy: 'delete', mend }
   }
 
-  function announcing(upload: ImageUploaded): Pick<Orphan, 'remedy' | 'mend'> {
-    return { remedy: 're-enqueue', mend: () => announce(upload).then(() => true) }
+  function announcing(assignment: Assignment): Pick<Orphan, 'remedy' | 'mend'> {
+    return { remedy: 're-enqueue', mend: () => announce(assignment).then(() => true) }
   }
 
   return { seen, searches: [lostPictures, brokenJobs, leftoverMusic] }
 }
 
+type Known = ReturnType<Awaited<ReturnType<JobInventory['states']>>['get']>
 type Music = ReturnType<typeof readMusic>[number]
 
 function readMusic({ key, lastModified }: ListedObject) {
@@ -223,6 +234,6 @@ function isAnswered({ etag, lastModified }: ListedObject, answered: NewestVersio
 }
 
 /** No worker is going to write the row of such a job. */
-function isOver(state: JobState | undefined): boolean {
-  return state === undefined || state === 'failed' || state === 'canceled'
+function isOver(job: Known): boolean {
+  return job === undefined || job.state === 'failed' || job.state === 'canceled'
 }

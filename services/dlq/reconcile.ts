@@ -9,6 +9,7 @@ import { createQueue } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import { s3Notification } from '#shared/contract/s3-notification.ts'
+import { takeOrderOf } from '#shared/contract/take-order.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobInventory } from '#shared/db/job-inventory.ts'
@@ -60,7 +61,7 @@ export function addReconcile(program: Command, surroundings: Surroundings): void
     )
     .option('--rate <number>', 'events sent per second at most', rateUpTo(10_000), 50)
     .option('--verify-bytes', 'read all music and compare it with the digest in its row')
-    .option('--delete-orphan-music', 'with --yes, delete music of no job or of a failed one, whose picture is gone')
+    .option('--delete-orphan-music', 'with --yes, delete music_without_row')
     .option('--json', 'JSON Lines, for programs')
     .addHelpText('after', help)
     .action((options: ReconcileOptions) => reconcile(options, surroundings))
@@ -69,10 +70,10 @@ export function addReconcile(program: Command, surroundings: Surroundings): void
 const help = `
 picture_without_job  its event was lost
 picture_not_newest   an older upload is answered in its place: its event was lost, the same bytes being known
-job_stuck            queued, or its lease over, with nobody at work
+job_stuck            queued, or its lease over, with nobody at work; also a take whose order was never sent
 job_without_row, row_without_music, music_differs
                      a success that is not whole; the music is made again, under the same name and in the same row
-music_without_row    of no job or of a failed one, its picture gone or overwritten
+music_without_row    of no job, of a canceled one, or of a failed one whose picture is gone or overwritten
 
 Failed jobs are left alone, and counted. Run again after an interruption, or at any time: an event too many does no
 harm. Where pictures wait in the queue for longer than --older-than, they count as lost.
@@ -105,9 +106,13 @@ async function reconcile(options: ReconcileOptions, { env, stdout, stderr, signa
     const { seen, searches } = createOrphans({
       objects: createObjectStore({ s3, bucket }),
       inventory: createJobInventory({ database, bucket }),
-      announce: async (upload) => {
+      announce: async (assignment) => {
         const requestId = randomBytes(8).toString('hex').toUpperCase()
-        await queue.send(s3Notification({ ...upload, region, principal, requestId }))
+        await queue.send(
+          'take' in assignment
+            ? takeOrderOf(assignment)
+            : s3Notification({ ...assignment, region, principal, requestId }),
+        )
       },
       bucket,
       prefix: options.prefix,

@@ -60,9 +60,9 @@ export async function replay(
   )
 }
 
-/** A body that announces no picture would come back at once, or do nothing. Throws UsageError. */
+/** A body that asks for no work would come back at once, or do nothing. Throws UsageError. */
 function checkBody(body: string): string {
   const read = readQueueMessage(body)
-  if (read.kind === 'uploads') return body
+  if (read.kind === 'uploads' || read.kind === 'order') return body
   throw new UsageError(printable(`the body announces no picture: ${read.reason}; nothing was sent`))
 }

@@ -56,14 +56,7 @@ export function createQueue({
   timeoutMs?: number
   now?: () => Date
 }) {
-  async function call<T>(what: string, run: (bounded: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> {
-    try {
-      return await run({ abortSignal: AbortSignal.timeout(timeoutMs) })
-    } catch (error) {
-      const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-      throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reason}`, { cause: error })
-    }
-  }
+  const call = createCall(timeoutMs)
 
   return {
     /** Hides the message for so many seconds from now; 0 gives it back at once. False when it is no longer ours. */
@@ -103,10 +96,7 @@ export function createQueue({
       await call('sending to the dead-letter queue', (bounded) => sqs.send(command, bounded))
     },
 
-    async send(body: string): Promise<void> {
-      const command = new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body })
-      await call('sending to the queue', (bounded) => sqs.send(command, bounded))
-    },
+    send: createQueueSender({ sqs, queueUrl, timeoutMs }),
 
     /** Approximate, as SQS counts. */
     async depth(): Promise<{ visible: number; inFlight: number }> {
@@ -120,6 +110,34 @@ export function createQueue({
         inFlight: Number(counts?.ApproximateNumberOfMessagesNotVisible),
       }
     },
+  }
+}
+
+/** Sends a body to a queue, and no more than that; throws as `createQueue` says. */
+export function createQueueSender({
+  sqs,
+  queueUrl,
+  timeoutMs,
+}: {
+  sqs: SQSClient
+  queueUrl: string
+  timeoutMs: number
+}) {
+  const call = createCall(timeoutMs)
+  return async (body: string): Promise<void> => {
+    const command = new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body })
+    await call('sending to the queue', (bounded) => sqs.send(command, bounded))
+  }
+}
+
+function createCall(timeoutMs: number) {
+  return async <T>(what: string, run: (bounded: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> => {
+    try {
+      return await run({ abortSignal: AbortSignal.timeout(timeoutMs) })
+    } catch (error) {
+      const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+      throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reason}`, { cause: error })
+    }
   }
 }
 

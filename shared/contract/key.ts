@@ -16,6 +16,7 @@ const countDigits = 12
  */
 export function imageKeyFault(key: string): string | undefined {
   if (!key.startsWith(uploadsPrefix) || key === uploadsPrefix) return `does not begin with ${uploadsPrefix} and go on`
+  if (!key.isWellFormed()) return 'has half of a surrogate pair'
   const bytes = Buffer.byteLength(key)
   if (bytes > maxKeyBytes) return `has ${bytes} bytes of UTF-8; at most ${maxKeyBytes} are possible`
   if (key.includes('\0')) return 'has a nul byte'
@@ -23,10 +24,12 @@ export function imageKeyFault(key: string): string | undefined {
   return undefined
 }
 
-/** One version of one picture; `version` is the S3 version id, or the etag in an unversioned bucket. */
-interface ImageVersion {
+/** One version of one picture. */
+export interface ImageVersion {
   bucket: string
+  /** Decoded, as the object store takes it. */
   key: string
+  /** S3 version id, or the etag in an unversioned bucket. */
   version: string
 }
 

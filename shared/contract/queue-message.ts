@@ -1,14 +1,10 @@
 import Type, { type Static, type TSchema } from 'typebox'
 import Value from 'typebox/value'
-import { maxKeyBytes } from './key.ts'
+import { type ImageVersion, maxKeyBytes } from './key.ts'
+import { readTakeOrder, TakeOrder, type TakeOrdered } from './take-order.ts'
 
 /** One picture that S3 says has been created. */
-export interface ImageUploaded {
-  bucket: string
-  /** Decoded, as the object store takes it. */
-  key: string
-  /** S3 version id, or the etag in an unversioned bucket. */
-  version: string
+export interface ImageUploaded extends ImageVersion {
   versionId?: string
   etag: string
   /** Bytes. */
@@ -17,9 +13,13 @@ export interface ImageUploaded {
   eventTime: string
 }
 
+/** What a message asks for: the first take on a picture, or a later one. */
+export type Assignment = ImageUploaded | TakeOrdered
+
 /** What a message on the queue means. `nothing`: understood, and no work follows (a test event, a deletion). */
 type QueueMessage =
   | { kind: 'uploads'; uploads: ImageUploaded[] }
+  | { kind: 'order'; order: TakeOrdered }
   | { kind: 'nothing'; reason: string }
   | { kind: 'unreadable'; reason: string }
 
@@ -72,7 +72,7 @@ const EventBridgeEvent = Type.Object({
 
 /**
  * Reads the body of a message: an S3 notification (2.x), the same inside an SNS envelope, an EventBridge "Object
- * Created", or `s3:TestEvent`. Never throws: what cannot be read comes back as `unreadable` with the reason.
+ * Created", `s3:TestEvent`, or our own order of a take. Never throws: what cannot be read comes back as `unreadable` with the reason.
  */
 export function readQueueMessage(body: string): QueueMessage {
   const json = parseJson(body)
@@ -87,6 +87,10 @@ export function readQueueMessage(body: string): QueueMessage {
 }
 
 function readEvent(json: unknown): QueueMessage {
+  if (is(TakeOrder, json)) {
+    if (!isKey(json.key)) return { kind: 'unreadable', reason: `the key is not ${keyRule}` }
+    return { kind: 'order', order: readTakeOrder(json) }
+  }
   if (is(S3TestEvent, json)) return { kind: 'nothing', reason: 's3:TestEvent' }
   if (is(S3Notification, json)) {
     const created = json.Records.filter((record) => /^(s3:)?ObjectCreated:/.test(record.eventName))
@@ -107,6 +111,8 @@ function readEvent(json: unknown): QueueMessage {
   return { kind: 'unreadable', reason: describeMismatch(json) }
 }
 
+const keyRule = `UTF-8 of at most ${maxKeyBytes} bytes`
+
 type RawObject = { [K in keyof Static<typeof S3Object>]?: Static<typeof S3Object>[K] | undefined } & {
   key: string
   bucket: string
@@ -117,8 +123,8 @@ function uploadsOf(objects: RawObject[], decodeKey: (raw: string) => string | un
   const uploads: ImageUploaded[] = []
   for (const { bucket, key: rawKey, size, eTag, versionId, sequencer, eventTime } of objects) {
     const key = decodeKey(rawKey)
-    if (key === undefined || !key.isWellFormed() || Buffer.byteLength(key) > maxKeyBytes) {
-      return { kind: 'unreadable', reason: `the key is not UTF-8, encoded as S3 does, of at most ${maxKeyBytes} bytes` }
+    if (key === undefined || !isKey(key)) {
+      return { kind: 'unreadable', reason: `the key is not ${keyRule}, encoded as S3 does` }
     }
     const etag = (eTag ?? '').replaceAll('"', '')
     const version = versionId && versionId !== 'null' ? versionId : etag
@@ -146,9 +152,15 @@ function decodeFormKey(raw: string): string | undefined {
   }
 }
 
+function isKey(key: string): boolean {
+  return key.isWellFormed() && Buffer.byteLength(key) <= maxKeyBytes
+}
+
 function describeMismatch(json: unknown): string {
-  const [error] = Value.Errors(S3Notification, json)
-  return `not an S3 event: ${error?.instancePath || 'the body'} ${error?.message ?? 'is of another shape'}`
+  const isOurs = is(Type.Object({ type: TakeOrder.properties.type }), json)
+  const [error] = Value.Errors(isOurs ? TakeOrder : S3Notification, json)
+  const expected = isOurs ? 'not a promenade.generate' : 'not an S3 event'
+  return `${expected}: ${error?.instancePath || 'the body'} ${error?.message ?? 'is of another shape'}`
 }
 
 function parseJson(text: string): unknown {

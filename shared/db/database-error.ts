@@ -10,6 +10,11 @@ export class DatabaseRefusal extends Error {
     const { errno, sqlState = '' } = this.cause as DriverError
     return sqlState.startsWith('22') || errno === 1366
   }
+
+  /** A row with the same unique key is there already. */
+  get isDuplicate(): boolean {
+    return (this.cause as DriverError).errno === 1062
+  }
 }
 
 /** What the driver's own errors carry; `errno` and `sqlState` come from the server. */

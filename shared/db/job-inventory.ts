@@ -12,11 +12,11 @@ export type NewestVersion = Awaited<ReturnType<JobInventory['newest']>> extends 
 const pageLength = 1_000
 
 /**
- * What the database knows of a bucket's pictures, asked for many at a time, by their index. Only first takes: they
- * are what an event of S3 asks for. Throws what `Database.run` throws.
+ * What the database knows of a bucket's pictures, asked for many at a time, by their index. Throws what `Database.run`
+ * throws.
  */
 export function createJobInventory({ database, bucket }: { database: Database; bucket: string }) {
-  const ours = and(eq(jobs.bucket, bucket), eq(jobs.take, 0))
+  const ours = eq(jobs.bucket, bucket)
 
   return {
     /**
@@ -32,6 +32,7 @@ export function createJobInventory({ database, bucket }: { database: Database; b
             id: jobs.id,
             key: jobs.imageKey,
             version: jobs.version,
+            take: jobs.take,
             versionId: jobs.versionId,
             etag: jobs.etag,
             size: jobs.sizeBytes,
@@ -52,7 +53,7 @@ export function createJobInventory({ database, bucket }: { database: Database; b
       )
     },
 
-    /** Of each key the version that is answered as its newest, in the order of `Jobs.find`; by key. */
+    /** Of each key the version that is answered as its newest, in the order of `Results.find`; by key. */
     async newest(keys: readonly string[]) {
       const { imageKey: key, version, versionId, etag, sequencer, uploadedAt, keyDigest: digest, createdAt } = jobs
       const place = sql<number>`row_number() over (partition by ${digest} order by ${sequencer} desc, ${createdAt} desc)`
@@ -62,7 +63,7 @@ export function createJobInventory({ database, bucket }: { database: Database; b
         const ranked = db
           .select({ key, version, versionId, etag, sequencer, uploadedAt, place: place.as('place') })
           .from(jobs)
-          .where(and(inArray(digest, digests), ours))
+          .where(and(inArray(digest, digests), ours, eq(jobs.take, 0)))
           .as('ranked')
         return db.select().from(ranked).where(eq(ranked.place, 1))
       })
@@ -70,16 +71,16 @@ export function createJobInventory({ database, bucket }: { database: Database; b
     },
 
     /** By id; a job that is not there is not in it. */
-    async states(ids: readonly string[]): Promise<Map<string, JobState>> {
+    async states(ids: readonly string[]): Promise<Map<string, { state: JobState; take: number }>> {
       if (ids.length === 0) return new Map()
-      const { id, state } = jobs
+      const { id, state, take } = jobs
       const rows = await database.run((db) =>
         db
-          .select({ id, state })
+          .select({ id, state, take })
           .from(jobs)
           .where(inArray(id, [...ids])),
       )
-      return new Map(rows.map((row) => [row.id, row.state]))
+      return new Map(rows.map((row) => [row.id, row]))
     },
 
     /**

@@ -1,48 +1,63 @@
-import { and, eq, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
-import type { MySqlUpdateSetSource } from 'drizzle-orm/mysql-core'
-import type { ErrorCode } from '../contract/error-code.ts'
-import { jobId, keyDigest, normalizeSequencer } from '../contract/key.ts'
+import { and, eq, gt, lt, lte, or, sql } from 'drizzle-orm'
+import { type ImageVersion, jobId, keyDigest, normalizeSequencer } from '../contract/key.ts'
 import type { ImageUploaded } from '../contract/queue-message.ts'
-import { type FinalState, isFinal, type JobStage, type JobState } from '../contract/result.ts'
+import type { JobStage, JobState } from '../contract/result.ts'
 import { PermanentFailure } from '../failure.ts'
 import type { Database, Drizzle } from './client.ts'
 import { DatabaseRefusal } from './database-error.ts'
-import { artAnalysis, artLabels, jobs, webhookEvents } from './schema.ts'
-
-/** Who holds a job: its id, and the token of one claim, never used for another. */
-interface Lease {
-  id: string
-  token: string
-}
+import { errorColumns, isHeld, type JobError, type Lease, leave, now } from './job-end.ts'
+import { artAnalysis, artLabels, jobs } from './schema.ts'
 
 export type Claim =
   | { outcome: 'claimed'; attempt: number }
   | { outcome: 'settled'; state: JobState }
   | { outcome: 'held'; leaseSeconds: number }
+  | { outcome: 'unknown' }
 
 /** What a finished take adds to the record; the rest of the row is the database's. */
 export type Analysis = Omit<typeof artAnalysis.$inferInsert, 'id' | 'jobId' | 'createdAt'>
 
-export interface JobError {
-  code: ErrorCode
-  message: string
-  retryable: boolean
-}
+/** What has been found in a picture, and by which model. */
+export type Findings = Pick<Analysis, keyof typeof findings>
 
 export type Jobs = ReturnType<typeof createJobs>
 
-const maxErrorMessageLength = 500
+const findings = {
+  genre: artAnalysis.genre,
+  genreScore: artAnalysis.genreScore,
+  style1: artAnalysis.style1,
+  style2: artAnalysis.style2,
+  style3: artAnalysis.style3,
+  style4: artAnalysis.style4,
+  style5: artAnalysis.style5,
+  score1: artAnalysis.score1,
+  score2: artAnalysis.score2,
+  score3: artAnalysis.score3,
+  score4: artAnalysis.score4,
+  score5: artAnalysis.score5,
+  embedding: artAnalysis.embedding,
+  classifierModel: artAnalysis.classifierModel,
+  classifierModelRevision: artAnalysis.classifierModelRevision,
+}
+
 /** Of `datetime`. */
 const latestTime = Date.UTC(10_000, 0)
 
-const now = sql<Date>`utc_timestamp(3)`
+export const unbegun = { state: 'queued', progress: 0, attempt: 0, createdAt: now, updatedAt: now } as const
+const begunAnew = {
+  state: 'queued',
+  progress: 0,
+  attempt: 0,
+  errorCode: null,
+  errorMessage: null,
+  errorRetryable: null,
+  startedAt: null,
+  finishedAt: null,
+  updatedAt: now,
+} as const
 const fromNow = (seconds: number) => sql<Date>`utc_timestamp(3) + interval ${Math.ceil(seconds * 1e6)} microsecond`
 const leaseIsOver = lte(jobs.leaseExpiresAt, now)
 const secondsLeft = sql<number | null>`timestampdiff(microsecond, ${now}, ${jobs.leaseExpiresAt}) / 1e6`
-
-function isHeld({ id, token }: Lease): SQL {
-  return and(eq(jobs.id, id), eq(jobs.leaseToken, token), eq(jobs.state, 'processing'), gt(jobs.leaseExpiresAt, now))!
-}
 
 /**
  * The jobs in the database. A claim gives a lease, by the database's clock, and every later write names its token: a
@@ -55,55 +70,31 @@ export function createJobs({ database }: { database: Database }) {
     ping: () => database.ping(),
 
     /**
-     * Queues the work on an image version, unless it is known already; returns the job's id. In an unversioned bucket the
-     * same bytes put back are the same version, announced with a greater sequencer: a job that has failed begins anew. So
-     * it does for a dead letter sent again, which names the claim that failed, and thus once only.
+     * Queues the first take on an image version, unless it is known already; returns the job's id. In an unversioned bucket
+     * the same bytes put back are the same version, announced with a greater sequencer: a job that has failed begins anew,
+     * and one that was canceled does when they were put back after that, by S3's clock. Like `reopen`, a failed one begins
+     * anew for the failure that the message names.
      * Throws PermanentFailure MESSAGE_UNREADABLE when the database does not take what the message says.
      */
-    async receive(upload: ImageUploaded, take = 0, failureId?: string): Promise<string> {
-      const id = jobId(upload, take)
-      const sequencer = normalizeSequencer(upload.sequencer)
-      const job = {
-        id,
-        bucket: upload.bucket,
-        imageKey: upload.key,
-        keyDigest: keyDigest(upload.bucket, upload.key),
-        version: upload.version,
-        versionId: upload.versionId ?? null,
-        etag: upload.etag,
-        take,
-        sizeBytes: upload.size,
-        sequencer,
-        state: 'queued' as const,
-        progress: 0,
-        attempt: 0,
-        uploadedAt: parseTime(upload.eventTime),
-        createdAt: now,
-        updatedAt: now,
-      }
+    async receive(upload: ImageUploaded, failureId?: string): Promise<string> {
+      const job = firstJob(upload)
+      const { id, sequencer, uploadedAt } = job
       // A holder may have looked for the picture before it was put back: the message comes again when it is done.
       const isHeldNow = and(eq(jobs.state, 'processing'), gt(jobs.leaseExpiresAt, now))
       const newer = sql`greatest(${jobs.sequencer}, ${sequencer})`
       const newest = sql`if(${isHeldNow}, ${jobs.sequencer}, ${newer})`
-      const beginsAnew = or(lt(jobs.sequencer, sequencer), failureId ? eq(jobs.leaseToken, failureId) : undefined)
+      const isPutBack = lt(jobs.sequencer, sequencer)
+      const isSinceCanceled = uploadedAt ? lt(jobs.finishedAt, uploadedAt) : sql`false`
+      const beginsAnew = or(
+        and(eq(jobs.state, 'failed'), or(isPutBack, failureId ? eq(jobs.leaseToken, failureId) : undefined)),
+        and(eq(jobs.state, 'canceled'), isPutBack, isSinceCanceled),
+      )
       try {
         await database.run(async (db) => {
           await db
             .update(jobs)
-            .set({
-              sequencer: newer,
-              state: 'queued',
-              progress: 0,
-              attempt: 0,
-              errorCode: null,
-              errorMessage: null,
-              errorRetryable: null,
-              uploadedAt: job.uploadedAt,
-              startedAt: null,
-              finishedAt: null,
-              updatedAt: now,
-            })
-            .where(and(eq(jobs.id, id), eq(jobs.state, 'failed'), beginsAnew))
+            .set({ ...begunAnew, sequencer: newer, uploadedAt })
+            .where(and(eq(jobs.id, id), beginsAnew))
           await db
             .insert(jobs)
             .values(job)
@@ -116,9 +107,37 @@ export function createJobs({ database }: { database: Database }) {
       return id
     },
 
+    /** A job that failed begins anew for a dead letter sent again, which names the claim that failed, and thus once only. */
+    async reopen(id: string, failureId: string): Promise<void> {
+      const hasFailedSo = and(eq(jobs.id, id), eq(jobs.state, 'failed'), eq(jobs.leaseToken, failureId))
+      await database.run((db) => db.update(jobs).set(begunAnew).where(hasFailedSo))
+    },
+
+    /** What a later take is made of: its order, and what the first take found. Undefined when one of them is not there. */
+    async ordered({ take, ...image }: ImageVersion & { take: number }) {
+      const { orderedPrompt: prompt, orderedSeed: seed, orderedSeconds: seconds } = jobs
+      const [row] = await database.run((db) =>
+        db
+          .select({ prompt, seed, seconds, findings })
+          .from(jobs)
+          .innerJoin(artAnalysis, eq(artAnalysis.jobId, jobId(image)))
+          .where(eq(jobs.id, jobId(image, take))),
+      )
+      if (!row || row.prompt === null || row.seed === null || row.seconds === null) return undefined
+      const found: Findings = row.findings
+      return { prompt: row.prompt, seed: row.seed, seconds: row.seconds, findings: found }
+    },
+
+    /** Undefined when there is no such job. */
+    async state(id: string): Promise<JobState | undefined> {
+      const [row] = await database.run((db) => db.select({ state: jobs.state }).from(jobs).where(eq(jobs.id, id)))
+      return row?.state
+    },
+
     /**
      * Takes a job that is queued, or whose holder's lease is over. `settled`: nothing is left to do. `held`: another
-     * holds it, for so long unless it renews. The token must be new: it tells a claim repeated after a lost connection from another's.
+     * holds it, for so long unless it renews.
+     * `unknown`: there is none. The token must be new: it tells a claim repeated after a lost connection from another's.
      */
     async claim(id: string, { token, leaseSeconds }: { token: string; leaseSeconds: number }): Promise<Claim> {
       const isFree = or(eq(jobs.state, 'queued'), and(eq(jobs.state, 'processing'), leaseIsOver))
@@ -141,7 +160,7 @@ export function createJobs({ database }: { database: Database }) {
         const [row] = await db.select({ state, attempt, leaseToken, secondsLeft }).from(jobs).where(eq(jobs.id, id))
         return row
       })
-      if (!job) throw new Error(`No job ${id}: expected it to be received before it is claimed`)
+      if (!job) return { outcome: 'unknown' }
       if (job.state === 'processing' && job.leaseToken === token) return { outcome: 'claimed', attempt: job.attempt }
       if (job.state === 'processing' || job.state === 'queued') {
         return { outcome: 'held', leaseSeconds: Math.max(0, Number(job.secondsLeft)) }
@@ -227,31 +246,22 @@ export function createJobs({ database }: { database: Database }) {
   }
 }
 
-/**
- * Moves a job that is held by this lease out of `processing`; its end is announced. True also when the same lease has
- * done so before: the answer to the first try was lost with its connection.
- */
-async function leave(
-  db: Pick<Drizzle, 'update' | 'select' | 'insert'>,
-  lease: Lease,
-  state: JobState,
-  columns: MySqlUpdateSetSource<typeof jobs>,
-): Promise<boolean> {
-  const [{ affectedRows }] = await db
-    .update(jobs)
-    .set({ ...columns, state, stage: null, etaSeconds: null, leaseExpiresAt: null, updatedAt: now })
-    .where(isHeld(lease))
-  if (affectedRows > 0) {
-    if (isFinal(state)) await announceEnd(db, lease.id, state)
-    return true
+/** The first take's, that nobody has begun. */
+export function firstJob({ bucket, key, version, versionId, etag, size, sequencer, eventTime }: ImageUploaded) {
+  return {
+    ...unbegun,
+    id: jobId({ bucket, key, version }),
+    bucket,
+    imageKey: key,
+    keyDigest: keyDigest(bucket, key),
+    version,
+    versionId: versionId ?? null,
+    etag,
+    take: 0,
+    sizeBytes: size,
+    sequencer: normalizeSequencer(sequencer),
+    uploadedAt: parseTime(eventTime),
   }
-  const done = and(eq(jobs.id, lease.id), eq(jobs.leaseToken, lease.token), eq(jobs.state, state))
-  return (await db.select({ id: jobs.id }).from(jobs).where(done)).length > 0
-}
-
-/** In the transaction in which the job ends: whoever is to hear of it does, and only of what has happened. */
-async function announceEnd(db: Pick<Drizzle, 'insert'>, id: string, state: FinalState): Promise<void> {
-  await db.insert(webhookEvents).values({ jobId: id, state, createdAt: now })
 }
 
 async function writeLabels(db: Pick<Drizzle, 'delete' | 'insert'>, id: string, row: Analysis): Promise<void> {
@@ -267,12 +277,7 @@ async function writeLabels(db: Pick<Drizzle, 'delete' | 'insert'>, id: string, r
     ])
 }
 
-function errorColumns({ code, message, retryable }: JobError) {
-  const errorMessage = Array.from(message.toWellFormed()).slice(0, maxErrorMessageLength).join('')
-  return { errorCode: code, errorMessage, errorRetryable: retryable }
-}
-
-/** Null for what is not a time from 1970 to 9999: it comes from a message and is only for information. */
+/** Null for what is not a time from 1970 to 9999: it comes from a message, which anyone may have written. */
 function parseTime(text: string): Date | null {
   const time = Date.parse(text)
   return time >= 0 && time < latestTime ? new Date(time) : null

@@ -9,6 +9,7 @@ import { type Config, readConfig } from '#shared/config.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
 import { createJobs } from '#shared/db/jobs.ts'
+import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createApp } from '../../services/api/app.ts'
@@ -68,8 +69,10 @@ async function withPipeline<T>(measure: (pipeline: Pipeline) => Promise<T>): Pro
   const objects = createObjectStore({ s3, bucket })
   const app = await createApp({
     results: createResults({ database, bucket }),
+    orders: createOrders({ database, bucket }),
     objects,
     presigner: testPresigner(bucket, location.endpoint),
+    queue: { send: async () => {} },
     database,
     bucket,
     maxImageBytes: config.MAX_IMAGE_BYTES,

@@ -120,6 +120,7 @@ function shapes(subject: Subject): Json[] {
     },
     { Service: 'Amazon S3', Event: 's3:TestEvent', Bucket: bucket },
     { Records: [{ ...record(subject), eventName: 'ObjectRemoved:Delete' }] },
+    { type: 'promenade.generate', bucket, key, version: etag, take: 1, ordered_at: '2026-01-02T03:04:05.678Z' },
   ]
 }
 

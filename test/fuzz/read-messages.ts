@@ -1,7 +1,8 @@
 import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import { errorCodes } from '#shared/contract/error-code.ts'
 import { imageKeyFault, jobId, musicKey, normalizeSequencer, objectUrl } from '#shared/contract/key.ts'
-import type { ImageUploaded } from '#shared/contract/queue-message.ts'
+import type { Assignment, ImageUploaded } from '#shared/contract/queue-message.ts'
+import type { TakeOrdered } from '#shared/contract/take-order.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createMessageProcessor } from '../../services/consumer/pipeline/process-message.ts'
 import type { Outcome } from './outcome.ts'
@@ -25,9 +26,9 @@ export function createMessageReader(bucket: string) {
       },
     },
     pipeline: {
-      processImage: async ({ upload }) => {
+      processImage: async ({ assignment }) => {
         pictures++
-        faults.push(...uploadFaults(upload, bucket))
+        faults.push(...assignmentFaults(assignment, bucket))
         return 'settled'
       },
     },
@@ -55,19 +56,32 @@ export function createMessageReader(bucket: string) {
 }
 
 /** What the database, the object store and the API rely on. */
-function uploadFaults(upload: ImageUploaded, bucket: string): string[] {
-  const { key, version, etag, size, sequencer } = upload
+function assignmentFaults(assignment: Assignment, bucket: string): string[] {
+  const { key, version } = assignment
+  const take = 'take' in assignment ? assignment.take : 0
   const rules: Record<string, boolean> = {
-    'the bucket is ours': upload.bucket === bucket,
+    'the bucket is ours': assignment.bucket === bucket,
     'the key can be': imageKeyFault(key) === undefined && key.isWellFormed(),
     'the version is of 1 to 1,024 characters of ASCII': /^[!-~]{1,1024}$/.test(version),
+    'its music has a name': Buffer.byteLength(musicKey(key, jobId(assignment, take))) <= 1024,
+    'it has an address': URL.canParse(objectUrl({ bucket, region: 'us-east-1', key })),
+    ...('take' in assignment ? orderRules(assignment) : uploadRules(assignment)),
+  }
+  return Object.entries(rules).flatMap(([rule, kept]) =>
+    kept ? [] : `not so: ${rule} (${JSON.stringify(assignment)})`,
+  )
+}
+
+function uploadRules({ etag, size, sequencer }: ImageUploaded): Record<string, boolean> {
+  return {
     'the etag is of at most 128 characters of ASCII': /^[!-~]{0,128}$/.test(etag),
     'the size is a number of bytes': Number.isSafeInteger(size) && size >= 0,
     'the sequencer is of 64 hexadecimal digits': /^[0-9A-F]{64}$/.test(normalizeSequencer(sequencer)),
-    'its music has a name': Buffer.byteLength(musicKey(key, jobId(upload))) <= 1024,
-    'it has an address': URL.canParse(objectUrl({ bucket, region: 'us-east-1', key })),
   }
-  return Object.entries(rules).flatMap(([rule, kept]) => (kept ? [] : `not so: ${rule} (${JSON.stringify(upload)})`))
+}
+
+function orderRules({ take }: TakeOrdered): Record<string, boolean> {
+  return { 'the take is a later one': Number.isInteger(take) && take > 0 && take < 2 ** 32 }
 }
 
 function letterFaults({ reasonCode, reason, attempts }: DeadLetterReason): string[] {

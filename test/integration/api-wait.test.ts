@@ -6,9 +6,11 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { createObjectStore } from '#shared/aws/object-store.ts'
+import { jobId } from '#shared/contract/key.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { createResults, type Results } from '#shared/db/results.ts'
+import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { createApp } from '../../services/api/app.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { apiOptions } from '../api-options.ts'
@@ -70,7 +72,7 @@ test('versions and takes of a key are told apart, by version and without', async
   const subject = (version: string | undefined, take = 0) => ({ key, version, take })
   await jobs.receive(uploadOf(key, { bucket, version: 'v2', sequencer: '02' }))
   await jobs.receive(uploadOf(key, { bucket, version: 'v1', sequencer: '01' }))
-  await jobs.receive(uploadOf(key, { bucket, version: 'v1', sequencer: '01' }), 1)
+  await insertTake({ key, version: 'v1', take: 1 })
   const asked = [subject(undefined), subject('v1'), subject(undefined, 1), subject('v1', 1), subject('v3')]
   const paths = asked.map(({ version, take }) => `?take=${take}&wait=1${version ? `&version=${version}` : ''}`)
   const answers = await Promise.all(paths.map((path) => get(`/v1/results/${key}${path}`)))
@@ -234,4 +236,11 @@ async function get(path: string, { method = 'GET', body }: { method?: string; bo
   const call = request({ ...address, agent, path, method, headers }).end(body)
   const [response] = (await once(call, 'response')) as [IncomingMessage]
   return { status: response.statusCode, headers: response.headers, body: await text(response) }
+}
+
+/** As it is when it has been ordered. */
+async function insertTake({ key, version, take }: { key: string; version: string; take: number }): Promise<void> {
+  const { job } = (await results.find({ key, version }))!
+  const id = jobId({ bucket, key, version }, take)
+  await database.run((db) => db.insert(jobsTable).values({ ...job, id, take }))
 }

@@ -13,6 +13,7 @@ import { createObjectStore } from '#shared/aws/object-store.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { createApp } from '../../services/api/app.ts'
@@ -41,7 +42,9 @@ before(async () => {
   jobs = createJobs({ database })
   const objects = createObjectStore({ s3: stack.s3, bucket })
   const results = createResults({ database, bucket })
-  app = await createApp(apiOptions({ results, objects, database, bucket, endpoint: stack.env.AWS_ENDPOINT_URL }))
+  const orders = createOrders({ database, bucket })
+  const endpoint = stack.env.AWS_ENDPOINT_URL
+  app = await createApp(apiOptions({ results, orders, objects, database, bucket, endpoint }))
   port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
 })
 

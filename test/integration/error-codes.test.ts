@@ -16,6 +16,7 @@ import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { createApp } from '../../services/api/app.ts'
@@ -65,7 +66,7 @@ const cases: Record<ErrorCode, Case> = {
   },
   STORAGE_UNAVAILABLE: { kind: 'outage', takeAway: () => s3.takeAway(), bringBack: () => s3.bringBack() },
   DATABASE_UNAVAILABLE: { kind: 'outage', takeAway: () => wire.hold(), bringBack: () => wire.pass() },
-  CANCELED: { kind: 'of no job yet' },
+  CANCELED: { kind: 'canceled' },
   UNAUTHORIZED: { kind: 'of the API' },
   FORBIDDEN: { kind: 'of the API' },
   RATE_LIMITED: { kind: 'of the API' },
@@ -84,7 +85,7 @@ type Case =
   | { kind: 'counted'; inference: Partial<Inference> }
   | { kind: 'outage'; inference: (isAway: () => boolean) => Partial<Inference> }
   | { kind: 'outage'; takeAway: () => void; bringBack: () => void }
-  | { kind: 'of no job yet' | 'of the API' }
+  | { kind: 'canceled' | 'of the API' }
 
 let stack: Stack
 /** To the database, for the consumer and the API. */
@@ -107,9 +108,9 @@ before(async () => {
   distant = openDatabase({ url: url.href, tls: 'off', timeoutSeconds: 0.3 })
   jobs = createJobs({ database: distant })
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
-  const _logger = pino({ enabled: false })
   const results = createResults({ database: distant, bucket: bucket! })
-  app = await createApp(apiOptions({ results, objects, database: distant, bucket: bucket!, endpoint }))
+  const orders = createOrders({ database: distant, bucket: bucket! })
+  app = await createApp(apiOptions({ results, orders, objects, database: distant, bucket: bucket!, endpoint }))
 })
 
 after(async () => {
@@ -171,6 +172,27 @@ for (const [name, each] of Object.entries(cases)) {
       })
       assertFailed(await poll(code), { code, retryable: true, attempt: maxAttempts })
       await assertDeadLetter({ code, attempts: String(maxAttempts), key: `uploads/${code}` })
+    })
+  } else if (kind === 'canceled') {
+    test(`${code} ends a job that is worked on, in the row and the poll, and nothing is dead-lettered`, async () => {
+      const compose: Inference['compose'] = (_clip, { signal }) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      await withConsumer({ inference: { compose } }, async () => {
+        await put(code, await goodPicture())
+        await until(async () => (await poll(code)).body.stage === 'composing')
+        const payload = { key: `uploads/${code}` }
+        const canceled = await app.inject({ method: 'POST', url: '/v1/cancellations', payload })
+        assert.equal(canceled.statusCode, 200)
+        await drained()
+      })
+      const polled = await poll(code)
+      const { status, headers, body } = polled
+      assert.deepEqual([status, body.status, headers['retry-after']], [200, 'canceled', undefined])
+      assert.deepEqual(Value.Errors(Result, body), [])
+      const { message, ...rest } = body.error
+      assert.deepEqual(rest, { code, retryable: false })
+      assert.equal(userMessageFault(message), undefined, message)
+      assert.deepEqual(await takeDeadLetters(), [])
     })
   } else if (kind === 'outage') {
     test(`${code} ends no job: until it is over the poll has it unfinished, or cannot tell`, async () => {

@@ -7,9 +7,9 @@ import { createJobInventory, type InventoriedJob, type JobInventory } from '#sha
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { migrate } from '#shared/db/migrate.ts'
 import { createResults, type Results } from '#shared/db/results.ts'
-import { artAnalysis } from '#shared/db/schema.ts'
+import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { startDatabase } from '../../services/local/database.ts'
-import { analysisOf, bucket, uploadOf } from '../job.ts'
+import { analysisOf, bucket, laterTake, uploadOf } from '../job.ts'
 
 const leaseSeconds = 60
 
@@ -43,7 +43,8 @@ test('the newest version of each of many keys is the one that is found by its ke
     ] as const) {
       await jobs.receive(uploadOf(key, { version, versionId: version, sequencer }))
     }
-    await jobs.receive(uploadOf(key, { version: 'v4', sequencer: '0F' }), 1)
+    const later = laterTake(uploadOf(key, { version: 'v4', sequencer: '0F' }), 1)
+    await database.run((db) => db.insert(jobsTable).values(later))
     await jobs.receive(uploadOf(key, { bucket: 'another', version: 'v5', sequencer: '0F' }))
   }
   const newest = await inventory.newest([...keys, 'uploads/unknown'])
@@ -73,7 +74,8 @@ test('pages give every job of the bucket once', async () => {
   assert.equal(new Set(ids).size, ids.length)
   for (const upload of uploads) assert.ok(ids.includes(jobId(upload)))
   const states = await inventory.states([jobId(uploads[0]!), '0'.repeat(32)])
-  assert.deepEqual([...states], [[jobId(uploads[0]!), 'queued']])
+  const id = jobId(uploads[0]!)
+  assert.deepEqual([...states], [[id, { id, state: 'queued', take: 0 }]])
 })
 
 test('a success that is opened again is made once more, by a new holder, into the same row', async () => {

@@ -12,7 +12,7 @@ import type { ListFilters, ListPosition } from '#shared/db/result-list.ts'
 import { createResults } from '#shared/db/results.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { startDatabase } from '../../services/local/database.ts'
-import { analysisOf, bucket, uploadOf } from '../job.ts'
+import { analysisOf, bucket, laterTake, uploadOf } from '../job.ts'
 
 const jobCount = 20_000
 const epoch = Date.parse('2026-01-01T00:00:00Z')
@@ -201,7 +201,9 @@ test("other buckets' jobs are not listed, and an analysis comes with its job, of
   const foreign = uploadOf('uploads/foreign/a.jpg', { bucket: 'another' })
   await jobs.receive(foreign)
   const upload = uploadOf('uploads/foreign/b.jpg')
-  const ids = [await jobs.receive(upload), await jobs.receive(upload, 1)]
+  const later = laterTake(upload, 1)
+  await database.run((db) => db.insert(jobsTable).values(later))
+  const ids = [await jobs.receive(upload), later.id]
   for (const [take, id] of ids.entries()) {
     await jobs.claim(id, { token: 'a', leaseSeconds: 60 })
     await jobs.succeed({ id, token: 'a', analysis: { ...analysisOf(upload), take, genre: 'of its own' } })

@@ -28,6 +28,7 @@ import { s3Notification } from '#shared/contract/s3-notification.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobInventory } from '#shared/db/job-inventory.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
+import { createOrders, type Orders } from '#shared/db/orders.ts'
 import { createResults, type FoundJob, type Results } from '#shared/db/results.ts'
 import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { printable } from '#shared/printable.ts'
@@ -51,6 +52,7 @@ let sqs: SQSClient
 let database: Database
 let jobs: Jobs
 let results: Results
+let orders: Orders
 let picture: Buffer
 let composed = 0
 
@@ -60,6 +62,7 @@ before(async () => {
   database = openDatabase({ url: stack.env.DATABASE_URL!, tls: 'off' })
   jobs = createJobs({ database })
   results = createResults({ database, bucket: stack.env.BUCKET! })
+  orders = createOrders({ database, bucket: stack.env.BUCKET! })
   picture = await draw(1)
   process.env.AWS_ACCESS_KEY_ID = credentials.accessKeyId
   process.env.AWS_SECRET_ACCESS_KEY = credentials.secretAccessKey
@@ -386,6 +389,43 @@ test('failed jobs are counted and left alone, the music of a try before too whil
   await remove(key)
   const gone = await reconcile(options)
   assert.deepEqual(kindsByKey(gone.orphans), { [musicKey(key, job.id)]: 'music_without_row mended' })
+})
+
+test('the music of a later take is made again, without the picture', async () => {
+  const key = 'uploads/later/a.jpg'
+  await upload(key)
+  await arrived(1)
+  await consume()
+  const ordered = await orders.order({ key, seconds: 1 }, { caller: 'anyone' })
+  assert.ok(ordered.outcome === 'placed')
+  await remove(key)
+  const options = ['--prefix', key, ...atOnce, '--yes']
+  const stuck = await reconcile(options)
+  assert.deepEqual(kindsByKey(stuck.orphans), { [key]: 'job_stuck mended' })
+  await consume()
+  await remove(musicKey(key, ordered.found.job.id))
+  const broken = await reconcile(options)
+  assert.deepEqual(kindsByKey(broken.orphans), { [key]: 'row_without_music mended' })
+  await consume()
+  const { job, analysis } = (await results.find({ key, take: 1 }))!
+  assert.deepEqual([job.state, analysis!.durationSeconds, composed], ['succeeded', 1, 3])
+  assert.deepEqual((await reconcile(options)).orphans, [])
+})
+
+test('music of a canceled job is left over; that of a later take that failed is not, since a replay records it', async () => {
+  const prefix = 'uploads/ended/'
+  for (const name of ['a', 'b']) await upload(prefix + name)
+  await arrived(2)
+  await consume()
+  await orders.order({ key: `${prefix}b` }, { caller: 'anyone' })
+  const canceled = (await find(`${prefix}a`)).job.id
+  const failed = (await results.find({ key: `${prefix}b`, take: 1 }))!.job.id
+  await database.run((db) => db.delete(artAnalysis).where(eq(artAnalysis.jobId, canceled)))
+  await set(canceled, { state: 'canceled' })
+  await set(failed, { state: 'failed' })
+  await upload(musicKey(`${prefix}b`, failed), Buffer.from('RIFF'))
+  const { orphans } = await reconcile(['--prefix', prefix, ...atOnce, '--yes', '--delete-orphan-music'])
+  assert.deepEqual(kindsByKey(orphans), { [musicKey(`${prefix}a`, canceled)]: 'music_without_row mended' })
 })
 
 test('thousands are found page by page; cut off, the same again sends the rest', async () => {

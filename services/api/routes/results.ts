@@ -94,7 +94,9 @@ export function resultRoutes({
       async (request, reply) => {
         const { version, take, wait, music_url: musicUrl } = request.query
         const wanted = { key: readImageKey(request.raw.url ?? '', path), version, take }
-        if (request.method === 'GET' && accepts(request, 'text/event-stream')) return stream(wanted, request, reply)
+        if (request.method === 'GET' && accepts(request, 'text/event-stream')) {
+          return stream(wanted, { isPresigned: musicUrl !== undefined }, request, reply)
+        }
         const preferred = wait === undefined ? preferredWait(request.headers.prefer) : undefined
         if (preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`)
         const known = request.headers['if-none-match']
@@ -121,12 +123,17 @@ export function resultRoutes({
     )
   }
 
-  async function stream(wanted: Wanted, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function stream(
+    wanted: Wanted,
+    { isPresigned }: { isPresigned: boolean },
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
     const waiting = { signal: clientSignal(reply), timeoutMs: firstAnswerMs }
     const first = (await inquiry.wait(wanted, () => true, waiting)) ?? notFound()
     let last = request.headers['last-event-id']
     // Which tells a browser not to come back.
-    if (isFinal(first.result.status) && first.revision === last) return reply.code(204).send(null)
+    if (isFinal(first.result.status) && first.revision === last) return reply.code(204).send()
     const unfollow = inquiry.follow(wanted, tell, () => events.end())
     const events = createEventStream({ onEnd: unfollow })
     tell(first)
@@ -142,9 +149,20 @@ export function resultRoutes({
     function tell({ result, revision }: Answer): void {
       if (revision === last) return
       last = revision
-      const isLast = isFinal(result.status)
-      events.send({ event: isLast ? 'end' : 'progress', id: revision, data: result })
-      if (isLast) events.end()
+      if (!isFinal(result.status)) {
+        events.send({ event: 'progress', id: revision, data: result })
+        return
+      }
+      tellEnd(result, revision).catch((error: unknown) => {
+        request.log.error({ err: error }, 'the end of a stream could not be told')
+        events.end()
+      })
+    }
+
+    async function tellEnd(result: Result, id: string): Promise<void> {
+      const data = isPresigned ? await presignMusic(result, presigner) : result
+      events.send({ event: 'end', id, data })
+      events.end()
     }
   }
 }

@@ -61,8 +61,10 @@ function serve(
     const startedAt = performance.now()
     await composer.compose(commissions, options)
     const seconds = (performance.now() - startedAt) / 1000
-    const musicSeconds = commissions.reduce((sum, { clip }) => sum + clip.seconds, 0)
-    send({ type: 'generated', generation: { clips: commissions.length, musicSeconds, seconds } })
+    const wanted = commissions.filter(({ signal }) => !signal.aborted)
+    const musicSeconds = wanted.reduce((sum, { clip }) => sum + clip.seconds, 0)
+    // Of what was given up there is no music whose making could be timed.
+    if (wanted.length > 0) send({ type: 'generated', generation: { clips: wanted.length, musicSeconds, seconds } })
   }
   const batcher = createBatcher({ compose, ...batching })
 

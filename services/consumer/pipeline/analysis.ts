@@ -1,6 +1,5 @@
-import { objectUrl } from '#shared/contract/key.ts'
-import type { ImageUploaded } from '#shared/contract/queue-message.ts'
-import type { Analysis } from '#shared/db/jobs.ts'
+import { type ImageVersion, objectUrl } from '#shared/contract/key.ts'
+import type { Analysis, Findings } from '#shared/db/jobs.ts'
 import type { Classification } from '../classifier/classifier.ts'
 
 interface Model {
@@ -8,35 +7,10 @@ interface Model {
   source: { revision: string }
 }
 
-/** The record of one finished take. Throws when there are fewer styles than it has columns. */
-export function analysisOf({
-  upload,
-  take,
-  region,
-  musicKey,
-  classification: { genre, styles, embedding },
-  models,
-  timings,
-  ...music
-}: {
-  upload: ImageUploaded
-  take: number
-  region: string
-  musicKey: string
-  classification: Classification
-  prompt: string
-  seed: number
-  durationSeconds: number
-  sampleRate: number
-  musicBytes: number
-  musicSha256: string
-  models: { classifier: Model; music: Model }
-  /** Milliseconds. */
-  timings: Pick<Analysis, 'queueMs' | 'fetchMs' | 'classifyMs' | 'generateMs' | 'storeMs' | 'totalMs'>
-}): Analysis {
+/** Throws when there are fewer styles than the record has columns. */
+export function findingsOf({ genre, styles, embedding }: Classification, model: Model): Findings {
   const [one, two, three, four, five] = styles
   if (!one || !two || !three || !four || !five) throw new Error(`expected five styles, found ${styles.length}`)
-  const { bucket, key, version } = upload
   return {
     genre: genre.name,
     genreScore: genre.score,
@@ -51,16 +25,36 @@ export function analysisOf({
     score4: four.score,
     score5: five.score,
     embedding,
+    classifierModel: model.name,
+    classifierModelRevision: model.source.revision,
+  }
+}
+
+/** The record of one finished take. */
+export function analysisOf({
+  image: { bucket, key, version },
+  region,
+  musicKey,
+  musicModel,
+  findings,
+  ...more
+}: Pick<Analysis, 'take' | 'prompt' | 'seed' | 'durationSeconds' | 'sampleRate' | 'musicBytes' | 'musicSha256'> &
+  /** Milliseconds. */
+  Pick<Analysis, 'queueMs' | 'fetchMs' | 'classifyMs' | 'generateMs' | 'storeMs' | 'totalMs'> & {
+    image: ImageVersion
+    region: string
+    musicKey: string
+    musicModel: Model
+    findings: Findings
+  }): Analysis {
+  return {
+    ...findings,
     imageUrl: objectUrl({ bucket, region, key }),
     musicUrl: objectUrl({ bucket, region, key: musicKey }),
     imageKey: key,
     imageVersion: version,
-    take,
-    musicModel: models.music.name,
-    musicModelRevision: models.music.source.revision,
-    classifierModel: models.classifier.name,
-    classifierModelRevision: models.classifier.source.revision,
-    ...music,
-    ...timings,
+    musicModel: musicModel.name,
+    musicModelRevision: musicModel.source.revision,
+    ...more,
   }
 }

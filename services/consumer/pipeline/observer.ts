@@ -1,17 +1,17 @@
 import type { ErrorCode } from '#shared/contract/error-code.ts'
-import type { ImageUploaded } from '#shared/contract/queue-message.ts'
+import type { ImageVersion } from '#shared/contract/key.ts'
 import type { Logger } from '#shared/logger.ts'
 import type { StageTime } from './stopwatch.ts'
 
-/** One try on one picture, after it has ended. Times in milliseconds since 1970. */
+/** One try on one job, after it has ended. Times in milliseconds since 1970. */
 export interface EndedTry {
   jobId: string
-  upload: ImageUploaded
+  image: ImageVersion
   messageId: string | undefined
   /** Absent when the job could not be claimed. */
   attempt?: number | undefined
   /** `retried`: it failed and will be tried again. `lost`: with its lease. `stopped`: given back because the consumer stops. */
-  outcome: 'succeeded' | 'failed' | 'retried' | 'lost' | 'stopped'
+  outcome: 'succeeded' | 'failed' | 'retried' | 'canceled' | 'lost' | 'stopped'
   /** Of a try that failed. */
   code?: ErrorCode | undefined
   uploadedAt: number

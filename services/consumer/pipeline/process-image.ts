@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { jobId } from '#shared/contract/key.ts'
-import type { ImageUploaded } from '#shared/contract/queue-message.ts'
+import type { Assignment } from '#shared/contract/queue-message.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import type { Logger } from '#shared/logger.ts'
@@ -14,7 +14,7 @@ import { createProgressReporter, type ProgressReporter } from './progress.ts'
 import { retryWrite } from './retry.ts'
 import { type Stopwatch, startStopwatch } from './stopwatch.ts'
 
-/** The message that brought the picture. */
+/** The message that brought the assignment. */
 export interface Delivery {
   messageId: string | undefined
   /** How often the message has been received, this time included. */
@@ -37,7 +37,7 @@ export type Outcome = 'settled' | 'left' | { refused: DeadLetterReason } | { ret
 export type Pipeline = ReturnType<typeof createPipeline>
 
 interface Work {
-  upload: ImageUploaded
+  assignment: Assignment
   delivery: Delivery
   logger: Logger
   /** Aborted when the consumer must stop. */
@@ -47,6 +47,7 @@ interface Work {
 /** One try, from before it is claimed. */
 interface Try extends Work {
   id: string
+  take: number
   token: string
   stopwatch: Stopwatch
   onTraceHeader: (header: string) => void
@@ -63,14 +64,11 @@ interface ClaimedTry extends Try {
 /** The service is at fault and not the picture; such a try is not counted against it. */
 const outages: ReadonlySet<ErrorCode> = new Set(['DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE', 'MODEL_UNAVAILABLE'])
 
-/** The picture's first; other takes have their own numbers. */
-const take = 0
-
 /** A message whose picture is held comes back when the holder's lease is over, and up to so much of it later. */
 const heldJitter = 0.25
 
 /**
- * What happens to one picture, from claim to record. The order of writes is WAV, row, acknowledgement on the way to
+ * What happens to one take on a picture, from claim to record. The order of writes is WAV, row, acknowledgement on the way to
  * success and dead letter, row, acknowledgement on the way to failure, and each can be done twice with the effect of once:
  * cut off anywhere, the next try completes it.
  */
@@ -83,7 +81,7 @@ export function createPipeline({
   now,
   ...making
 }: {
-  jobs: Pick<Jobs, 'receive' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release'>
+  jobs: Pick<Jobs, 'receive' | 'reopen' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release' | 'state'>
   leaseSeconds: number
   maxAttempts: number
   /** Hears of every try that failed for a service that is away. */
@@ -93,12 +91,13 @@ export function createPipeline({
   now: () => number
 } & MusicMakerOptions) {
   const { random } = making
-  const { makeMusic } = createMusicMaker(making)
+  const { makeMusic } = createMusicMaker({ jobs, ...making })
 
   function begin(work: Work): Try {
-    const { upload, delivery } = work
-    const id = jobId(upload, take)
-    const stopwatch = startStopwatch({ eventTime: upload.eventTime, now })
+    const { assignment, delivery } = work
+    const take = 'take' in assignment ? assignment.take : 0
+    const id = jobId(assignment, take)
+    const stopwatch = startStopwatch({ eventTime: assignment.eventTime, now })
     const { uploadedAt, startedAt, stages } = stopwatch
     const traceHeaders = [...delivery.traceHeaders]
     const { messageId } = delivery
@@ -106,6 +105,7 @@ export function createPipeline({
     return {
       ...work,
       id,
+      take,
       token: randomUUID(),
       logger: work.logger.child({ job_id: id }),
       stopwatch,
@@ -113,7 +113,7 @@ export function createPipeline({
       ended(outcome, more) {
         stopwatch.end()
         const times = { uploadedAt, startedAt, endedAt: now(), stages }
-        observer.tryEnded({ jobId: id, upload, messageId, outcome, ...more, ...times, traceHeaders })
+        observer.tryEnded({ jobId: id, image: assignment, messageId, outcome, ...more, ...times, traceHeaders })
       },
     }
   }
@@ -121,9 +121,13 @@ export function createPipeline({
   /** Never throws. */
   async function processImage(work: Work): Promise<Outcome> {
     const begun = begin(work)
-    const { id, upload, token, delivery, logger } = begun
+    const { id, assignment, token, delivery, logger } = begun
+    const attempts = delivery.receiveCount
+    const refuse = (reasonCode: ErrorCode, reason: string): Outcome => ({
+      refused: { reasonCode, reason, attempts, imageKey: assignment.key },
+    })
     try {
-      await jobs.receive(upload, take, delivery.failureId)
+      await bring(begun)
       const claim = await jobs.claim(id, { token, leaseSeconds })
       if (claim.outcome === 'settled') {
         logger.info({ state: claim.state }, 'already settled')
@@ -134,20 +138,24 @@ export function createPipeline({
         logger.info({ retry_after_seconds: retryAfterSeconds }, 'held by another consumer')
         return { retryAfterSeconds }
       }
+      if (claim.outcome === 'unknown') return refuse('MESSAGE_UNREADABLE', `There is no job ${id}: nobody ordered it`)
       const { attempt } = claim
       return await processClaimed({ ...begun, attempt, logger: logger.child({ attempt }) })
     } catch (error) {
-      const attempts = delivery.receiveCount
       // Thrown by `receive` alone.
-      if (error instanceof PermanentFailure) {
-        return { refused: { reasonCode: error.code, reason: error.message, attempts, imageKey: upload.key } }
-      }
+      if (error instanceof PermanentFailure) return refuse(error.code, error.message)
       logger.error({ err: error }, 'the picture could not be claimed or given back')
       const code = codeOf(error)
       if (outages.has(code)) onOutage(code)
       begun.ended('retried', { code })
       return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff(leaseSeconds), random) }
     }
+  }
+
+  /** An upload begins its job; an order's is there already, or the order is nobody's. */
+  async function bring({ id, assignment, delivery: { failureId } }: Try): Promise<void> {
+    if (!('take' in assignment)) await jobs.receive(assignment, failureId)
+    else if (failureId) await jobs.reopen(id, failureId)
   }
 
   async function processClaimed(claimed: Omit<ClaimedTry, 'lease' | 'progress'>): Promise<Outcome> {
@@ -165,13 +173,13 @@ export function createPipeline({
       onError: (error) => logger.warn({ err: error }, 'progress could not be written'),
       now,
     })
-    const work = { ...claimed, lease, progress }
+    const work: ClaimedTry = { ...claimed, lease, progress }
     try {
       if (attempt > maxAttempts) {
         const message = `The work on the picture ended ${attempt - 1} times without an answer`
         throw new RetryableFailure('GENERATION_FAILED', message)
       }
-      const analysis = await makeMusic({ ...work, take })
+      const analysis = await makeMusic(work)
       const recorded = await retryWrite(async () => !lease.isLost() && jobs.succeed({ id, token, analysis }), {
         signal: lease.signal,
         random,
@@ -194,7 +202,7 @@ export function createPipeline({
 
   /** Settles what can never succeed or has failed too often; gives back the rest. Throws when that cannot be written. */
   async function giveUp(work: ClaimedTry, error: unknown): Promise<Outcome> {
-    const { id, token, attempt, upload, delivery, logger, signal, lease, ended } = work
+    const { id, token, attempt, assignment, delivery, logger, signal, lease, ended } = work
     await lease.end()
     if (lease.isLost()) return leave(work)
     const permanent = error instanceof PermanentFailure
@@ -209,7 +217,13 @@ export function createPipeline({
     const isOutage = outages.has(code)
     if (permanent || (attempt >= maxAttempts && !isOutage)) {
       if (!(await jobs.renew({ id, token, leaseSeconds }))) return leave(work)
-      const failure = { reasonCode: code, reason: message, attempts: attempt, imageKey: upload.key, failureId: token }
+      const failure = {
+        reasonCode: code,
+        reason: message,
+        attempts: attempt,
+        imageKey: assignment.key,
+        failureId: token,
+      }
       try {
         await delivery.deadLetter(failure)
       } catch (cause) {
@@ -237,16 +251,20 @@ export function createPipeline({
 
   /**
    * Nothing of the work is written after its lease is lost. Where that was the message's visibility alone, the job is still
-   * ours, and free for the next at once; else this changes nothing.
+   * ours, and free for the next at once; else this changes nothing. A job that was canceled wants nobody else.
    */
   async function leave({ id, token, attempt, logger, lease, ended }: ClaimedTry): Promise<Outcome> {
-    logger.warn(
-      { reason: String(lease.signal.reason ?? 'someone else has it') },
-      'the lease is lost, nothing is written',
-    )
-    await jobs
-      .release({ id, token, countAttempt: false })
-      .catch((error: unknown) => logger.warn({ err: error }, 'the job is free when its lease is over'))
+    const reason = String(lease.signal.reason ?? 'someone else has it')
+    try {
+      if (!(await jobs.release({ id, token, countAttempt: false })) && (await jobs.state(id)) === 'canceled') {
+        logger.info('canceled, nothing more is written')
+        ended('canceled', { attempt })
+        return 'settled'
+      }
+    } catch (error) {
+      logger.warn({ err: error }, 'the job is free when its lease is over')
+    }
+    logger.warn({ reason }, 'the lease is lost, nothing is written')
     ended('lost', { attempt })
     return 'left'
   }

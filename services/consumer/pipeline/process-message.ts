@@ -2,13 +2,13 @@ import type { Message } from '@aws-sdk/client-sqs'
 import { failureIdOf, type Queue } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { imageKeyFault, uploadsPrefix } from '#shared/contract/key.ts'
-import { type ImageUploaded, readQueueMessage } from '#shared/contract/queue-message.ts'
+import { type Assignment, type ImageUploaded, readQueueMessage } from '#shared/contract/queue-message.ts'
 import { imageLogger, type Logger } from '#shared/logger.ts'
 import { backoffSeconds, outageBackoff } from './backoff.ts'
 import type { Observer } from './observer.ts'
 import type { Delivery, Outcome, Pipeline } from './process-image.ts'
 
-/** What becomes of one message: every picture it names is processed, one after the other. */
+/** What becomes of one message: everything it asks for is processed, one after the other. */
 export function createMessageProcessor({
   queue,
   pipeline,
@@ -76,40 +76,45 @@ export function createMessageProcessor({
       return [{ refused: { reasonCode: 'MESSAGE_UNREADABLE', reason: read.reason, attempts: delivery.receiveCount } }]
     }
     const outcomes: Outcome[] = []
-    for (const [index, upload] of read.uploads.entries()) {
+    const assignments = read.kind === 'order' ? [read.order] : read.uploads
+    for (const [index, assignment] of assignments.entries()) {
       if (signal.aborted) return [...outcomes, { retryAfterSeconds: 0 }]
       if (index > 0 && !(await delivery.extend(leaseSeconds))) return [...outcomes, 'left']
-      const imageLog = imageLogger(logger, { key: upload.key, messageId: message.MessageId })
-      outcomes.push(await settleUpload(upload, delivery, imageLog, signal))
+      const imageLog = imageLogger(logger, { key: assignment.key, messageId: message.MessageId })
+      outcomes.push(await settleOne(assignment, delivery, imageLog, signal))
     }
     return outcomes
   }
 
-  async function settleUpload(
-    upload: ImageUploaded,
+  async function settleOne(
+    assignment: Assignment,
     delivery: Delivery,
     log: Logger,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { key, size } = upload
+    const { key } = assignment
     const refuse = (reasonCode: ErrorCode, reason: string): Outcome => ({
       refused: { reasonCode, reason, attempts: delivery.receiveCount, imageKey: key },
     })
-    if (upload.bucket !== bucket) {
-      return refuse('MESSAGE_FOREIGN_BUCKET', `The message is about the bucket ${upload.bucket}; ours is ${bucket}`)
+    if (assignment.bucket !== bucket) {
+      return refuse('MESSAGE_FOREIGN_BUCKET', `The message is about the bucket ${assignment.bucket}; ours is ${bucket}`)
     }
-    if (!key.startsWith(uploadsPrefix)) {
-      log.info(`ignored: pictures are under ${uploadsPrefix}`)
-      return 'settled'
-    }
-    if (key.endsWith('/') && size === 0) {
-      log.info('ignored: a folder, as the console of S3 makes them')
+    const noPicture = 'take' in assignment ? undefined : whyNoPicture(assignment)
+    if (noPicture) {
+      log.info(`ignored: ${noPicture}`)
       return 'settled'
     }
     const fault = imageKeyFault(key)
     if (fault) return refuse('MESSAGE_UNREADABLE', `The image key ${fault}`)
-    return pipeline.processImage({ upload, delivery, logger: log, signal })
+    return pipeline.processImage({ assignment, delivery, logger: log, signal })
   }
 
   return { processMessage }
+}
+
+/** S3 announces all that is created, wherever; undefined for what may be a picture. */
+function whyNoPicture({ key, size }: ImageUploaded): string | undefined {
+  if (!key.startsWith(uploadsPrefix)) return `pictures are under ${uploadsPrefix}`
+  if (key.endsWith('/') && size === 0) return 'a folder, as the console of S3 makes them'
+  return undefined
 }

@@ -57,6 +57,7 @@ export function createMetrics({ now = Date.now }: { now?: () => number } = {}) {
   const succeeded = counter('promenade_jobs_succeeded_total', 'Pictures whose music is stored and recorded')
   const failed = counter('promenade_jobs_failed_total', 'Pictures failed for good and dead-lettered, by code', ['code'])
   const retried = counter('promenade_jobs_retried_total', 'Tries that failed and will be repeated, by code', ['code'])
+  const canceled = counter('promenade_jobs_canceled_total', 'Jobs canceled while they were worked on')
   const leasesLost = counter('promenade_leases_lost_total', 'Tries ended because their lease was lost')
   const stages = histogram(
     'promenade_stage_duration_seconds',
@@ -110,6 +111,7 @@ export function createMetrics({ now = Date.now }: { now?: () => number } = {}) {
         observeStages(ended)
       } else if (outcome === 'failed') failed.inc({ code })
       else if (outcome === 'retried') retried.inc({ code })
+      else if (outcome === 'canceled') canceled.inc()
       else if (outcome === 'lost') leasesLost.inc()
     },
   }

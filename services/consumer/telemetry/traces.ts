@@ -99,12 +99,12 @@ export function createTraces({
   }
 }
 
-function attributesOf({ upload, messageId, jobId, attempt, outcome, code }: EndedTry): Attributes {
+function attributesOf({ image, messageId, jobId, attempt, outcome, code }: EndedTry): Attributes {
   return {
     'messaging.system': 'aws_sqs',
     'messaging.message.id': messageId,
-    'promenade.image_key': upload.key,
-    'promenade.image_version': upload.version,
+    'promenade.image_key': image.key,
+    'promenade.image_version': image.version,
     'promenade.job_id': jobId,
     'promenade.attempt': attempt,
     'promenade.outcome': outcome,

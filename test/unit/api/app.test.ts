@@ -273,6 +273,8 @@ test('the description of the API is OpenAPI 3.1, from the schemas that check', a
     '/analyze',
     '/v1/results',
     '/v1/uploads',
+    '/v1/generations',
+    '/v1/cancellations',
   ])
   const { get: operation, ...others } = document.paths['/v1/results/{key}']
   assert.deepEqual(others, {})

@@ -30,6 +30,7 @@ function build({
     id,
     key,
     version,
+    take: 0,
     versionId: null,
     etag: version,
     size: 1,
@@ -69,7 +70,7 @@ function build({
   const inventory: JobInventory = {
     page: async (after) => (after ? [] : [job]),
     newest: async () => new Map(),
-    states: async () => new Map([[id, job.state]]),
+    states: async () => new Map([[id, job]]),
     async reopen() {
       at('reopen')
       // Long ago by the time of the next run.

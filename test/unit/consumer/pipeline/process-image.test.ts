@@ -5,10 +5,14 @@ import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
-import { jobId, musicKey } from '#shared/contract/key.ts'
-import type { Analysis, Claim, JobError } from '#shared/db/jobs.ts'
+import { type ImageVersion, jobId, musicKey } from '#shared/contract/key.ts'
+import type { JobState } from '#shared/contract/result.ts'
+import type { TakeOrdered } from '#shared/contract/take-order.ts'
+import type { JobError } from '#shared/db/job-end.ts'
+import type { Analysis, Claim, Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { imageLogger } from '#shared/logger.ts'
+import { findingsOf } from '../../../../services/consumer/pipeline/analysis.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
 import type { EndedTry } from '../../../../services/consumer/pipeline/observer.ts'
 import { createPipeline } from '../../../../services/consumer/pipeline/process-image.ts'
@@ -18,6 +22,7 @@ import { drawPicture } from '../../../picture.ts'
 import { createStubInference, promptWords } from '../../../stub-inference.ts'
 
 const upload = uploadOf('uploads/a.jpg')
+const order = { ...versionOf(upload), take: 3, eventTime: '2026-01-02T03:04:05.000Z' }
 const picture = await drawPicture(1, { width: 64, height: 48 }).jpeg().toBuffer()
 
 test('a picture becomes a WAV, then a row, and is settled', async () => {
@@ -53,6 +58,60 @@ test('of two tries that differ, the record is of the WAV that was stored first',
   assert.equal(await house.process(), 'settled')
   const { musicBytes, musicSha256 } = house.job.analysis!
   assert.deepEqual([musicBytes, musicSha256], [first.length, createHash('sha256').update(first).digest('hex')])
+})
+
+test('a later take is made of its order and of what the first found, without the picture', async () => {
+  const findings = findingsOf(await createStubInference().classify([], { signal: new AbortController().signal }), {
+    name: 'of then',
+    source: { revision: 'r0' },
+  })
+  const ordered = { prompt: 'A slow waltz', seed: 7, seconds: 0.25, findings }
+  const during = { get: () => assert.fail('fetched'), classify: () => assert.fail('classified') }
+  const house = build({ order, ordered, during, now: () => Date.parse('2026-01-02T03:04:06.000Z') })
+  assert.equal(await house.process(), 'settled')
+  assert.deepEqual(house.writes, ['put', 'succeed'])
+  assert.deepEqual([...house.stored.keys()], [musicKey(order.key, jobId(order, 3))])
+  const { take, prompt, seed, durationSeconds, classifierModel, musicModel, queueMs, fetchMs } = house.job.analysis!
+  assert.deepEqual([take, prompt, seed, durationSeconds], [3, 'A slow waltz', 7, 0.25])
+  assert.deepEqual([classifierModel, musicModel, queueMs, fetchMs], ['of then', 'stub-music', 1000, 0])
+  assert.equal(house.job.analysis!.genre, findings.genre)
+  assert.deepEqual(
+    house.ended[0]!.stages.map(({ stage }) => stage),
+    ['claim', 'generate', 'store', 'record'],
+  )
+})
+
+test('a later take that nobody ordered is refused, and one whose first has no row is tried again', async () => {
+  const nobodys = build({ order, unknown: true })
+  const refused = { reasonCode: 'MESSAGE_UNREADABLE', attempts: 1, imageKey: order.key } as const
+  const reason = `There is no job ${jobId(order, 3)}: nobody ordered it`
+  assert.deepEqual(await nobodys.process(), { refused: { ...refused, reason } })
+  const house = build({ order })
+  assert.deepEqual(await house.process(), { retryAfterSeconds: 5 })
+  assert.equal(house.job.error?.code, 'GENERATION_FAILED')
+})
+
+for (const step of ['get', 'compose', 'put', 'succeed', 'deadLetter'] as const) {
+  test(`canceled during ${step}: nothing is written after it, and the message is settled`, async () => {
+    const house = build({
+      ...(step === 'deadLetter' && { picture: Buffer.alloc(0) }),
+      during: { [step]: (_steal: () => void, cancel: () => void) => cancel() },
+    })
+    assert.equal(await house.process(), 'settled')
+    const before = { get: [], compose: [], put: ['put'], succeed: ['put'], deadLetter: ['deadLetter'] }
+    assert.deepEqual([house.job.state, house.writes], ['canceled', before[step]])
+    assert.deepEqual(
+      house.ended.map(({ outcome }) => outcome),
+      ['canceled'],
+    )
+  })
+}
+
+test('a dead letter of a job that was canceled since leaves it canceled', async () => {
+  const house = build({ failureId: 'f' })
+  Object.assign(house.job, { state: 'canceled', token: 'f' })
+  assert.equal(await house.process(), 'settled')
+  assert.deepEqual([house.job.state, house.writes], ['canceled', []])
 })
 
 test('a picture settled before is settled again without work', async () => {
@@ -332,7 +391,7 @@ for (const [name, options, outcome, code, stages] of [
       ended!.stages.map(({ stage }) => stage),
       stages,
     )
-    assert.deepEqual([ended!.jobId, ended!.upload.key, ended!.messageId], [jobId(upload), upload.key, 'm'])
+    assert.deepEqual([ended!.jobId, ended!.image.key, ended!.messageId], [jobId(upload), upload.key, 'm'])
   })
 }
 
@@ -427,9 +486,13 @@ type Step =
 function build(
   options: {
     upload?: typeof upload
+    order?: TakeOrdered
+    ordered?: Awaited<ReturnType<Jobs['ordered']>>
+    /** Nobody has begun its job. */
+    unknown?: boolean
     picture?: Buffer
     metadata?: Record<string, string>
-    during?: Partial<Record<Step, (steal: () => void) => unknown>>
+    during?: Partial<Record<Step, (steal: () => void, cancel: () => void) => unknown>>
     extend?: () => Promise<boolean>
     receiveCount?: number
     failureId?: string | undefined
@@ -445,7 +508,7 @@ function build(
   const stored = new Map<string, Buffer>()
   const deadLetters: DeadLetterReason[] = []
   const job = {
-    state: 'queued' as 'queued' | 'processing' | 'succeeded' | 'failed',
+    state: 'queued' as JobState,
     token: '',
     attempt: 0,
     error: undefined as JobError | undefined,
@@ -454,7 +517,13 @@ function build(
   const steal = () => {
     job.token = 'another'
   }
-  const at = async (step: Step) => options.during?.[step]?.(steal)
+  const cancel = () => {
+    job.state = 'canceled'
+  }
+  const reopen = (failureId: string) => {
+    if (failureId === job.token && job.state === 'failed') job.state = 'queued'
+  }
+  const at = async (step: Step) => options.during?.[step]?.(steal, cancel)
   const holds = (token: string) => job.state === 'processing' && job.token === token
   const change = (name: string, token: string, apply: () => void) => {
     if (!holds(token)) return false
@@ -479,13 +548,17 @@ function build(
   }
   const pipeline = createPipeline({
     jobs: {
-      receive: async (_upload, _take, failureId) => {
+      receive: async (_upload, failureId) => {
         await at('receive')
-        if (failureId && failureId === job.token && job.state === 'failed') job.state = 'queued'
+        if (failureId) reopen(failureId)
         return jobId(options.upload ?? upload)
       },
+      reopen: async (_id, failureId) => reopen(failureId),
+      ordered: async () => options.ordered,
+      state: async () => job.state,
       claim: async (_id, { token }): Promise<Claim> => {
         await at('claim')
+        if (options.unknown) return { outcome: 'unknown' }
         if (job.state === 'processing') return { outcome: 'held', leaseSeconds: options.heldFor ?? 60 }
         if (job.state !== 'queued') return { outcome: 'settled', state: job.state }
         Object.assign(job, { state: 'processing', token, attempt: job.attempt + 1 })
@@ -549,7 +622,7 @@ function build(
     job,
     process: () =>
       pipeline.processImage({
-        upload: options.upload ?? upload,
+        assignment: options.order ?? options.upload ?? upload,
         delivery: {
           messageId: 'm',
           traceHeaders: ['of the message'],
@@ -566,6 +639,10 @@ function build(
         signal: options.signal ?? new AbortController().signal,
       }),
   }
+}
+
+function versionOf({ bucket, key, version }: ImageVersion): ImageVersion {
+  return { bucket, key, version }
 }
 
 function failWith(error: Error) {

@@ -164,8 +164,8 @@ function build(outcomes: Outcome[], options: { ours?: boolean; onProcess?: () =>
       },
     },
     pipeline: {
-      processImage: async ({ upload, delivery }) => {
-        processed.push(upload.key)
+      processImage: async ({ assignment, delivery }) => {
+        processed.push(assignment.key)
         failureIds.push(delivery.failureId)
         traceHeaders.push(...delivery.traceHeaders)
         options.onProcess?.()

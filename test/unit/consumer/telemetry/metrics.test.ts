@@ -16,6 +16,7 @@ test('what happens to messages and pictures is counted by its code', async () =>
     observer.tryEnded(ended({ outcome: 'retried', code }))
   }
   observer.tryEnded(ended({ outcome: 'lost' }))
+  observer.tryEnded(ended({ outcome: 'canceled' }))
   observer.tryEnded(ended({ outcome: 'stopped' }))
   const expected = {
     promenade_messages_received_total: 3,
@@ -27,6 +28,7 @@ test('what happens to messages and pictures is counted by its code', async () =>
     'promenade_jobs_failed_total{code="IMAGE_EMPTY"}': 0,
     'promenade_jobs_retried_total{code="DATABASE_UNAVAILABLE"}': 2,
     'promenade_jobs_retried_total{code="GENERATION_FAILED"}': 1,
+    promenade_jobs_canceled_total: 1,
     promenade_leases_lost_total: 1,
   }
   for (const [name, count] of Object.entries(expected)) assert.equal(await value(name), count, name)
@@ -101,7 +103,7 @@ function build() {
 function ended(more: Pick<EndedTry, 'outcome' | 'code'>): EndedTry {
   return {
     jobId: 'ab'.repeat(16),
-    upload: uploadOf('uploads/a.jpg'),
+    image: uploadOf('uploads/a.jpg'),
     messageId: 'm',
     uploadedAt: 1000,
     startedAt: 3000,

@@ -118,7 +118,7 @@ async function collect(act: (tryEnded: (each: EndedTry) => void) => void) {
 function ended(more: Partial<EndedTry>): EndedTry {
   return {
     jobId,
-    upload: uploadOf('uploads/한 글.jpg'),
+    image: uploadOf('uploads/한 글.jpg'),
     messageId: 'm',
     attempt: 2,
     outcome: 'succeeded',

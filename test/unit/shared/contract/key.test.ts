@@ -38,6 +38,7 @@ for (const [key, fault] of [
   ['a.jpg', /uploads\//],
   [`uploads/${'한'.repeat(339)}`, /1025 bytes/],
   ['uploads/a\0b', /nul/],
+  ['uploads/\ud800', /surrogate/],
   ['uploads/../a.jpg', /"\." or "\.\."/],
   ['uploads/a/.', /"\." or "\.\."/],
 ] as const) {

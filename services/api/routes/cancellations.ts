@@ -1,0 +1,69 @@
+import { type FastifyPluginAsyncTypebox, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import type { ObjectStore } from '#shared/aws/object-store.ts'
+import type { Orders } from '#shared/db/orders.ts'
+import type { FoundJob, Wanted } from '#shared/db/results.ts'
+import { PermanentFailure } from '#shared/failure.ts'
+import { problemResponse } from '../plugins/problem.ts'
+import { resultOf } from '../result.ts'
+import { checkImageKey, findUpload, idempotencyHeaders, imageFields } from '../wanted-job.ts'
+
+/** `POST /v1/cancellations`: a job that has not ended ends as canceled. */
+export function cancellationRoutes({
+  orders,
+  objects,
+  onCanceled,
+}: {
+  orders: Pick<Orders, 'cancel' | 'cancelUpload'>
+  objects: Pick<ObjectStore, 'head'>
+  /** Whoever waits for an end need not wait for the next look. */
+  onCanceled: () => void
+}): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.post(
+      '/v1/cancellations',
+      {
+        config: { scope: 'act' },
+        // Takes JSON at its word, where the API's own would make a number of a text or null.
+        validatorCompiler: TypeBoxValidatorCompiler,
+        schema: {
+          operationId: 'cancel',
+          summary: 'Stop a queued or running job',
+          description:
+            'Nothing is recorded of it after that; music that is stored already stays, with no result that names it. ' +
+            'Repeated, it is answered the same. A job that has succeeded or failed is a CONFLICT.',
+          headers: idempotencyHeaders,
+          body: Type.Object(
+            {
+              ...imageFields,
+              take: Type.Optional(
+                Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, description: '0, the first, when absent' }),
+              ),
+            },
+            { additionalProperties: false },
+          ),
+          response: { 200: Type.Ref('Result'), '4xx': problemResponse, '5xx': problemResponse },
+        },
+      },
+      async (request) => {
+        const wanted = request.body
+        checkImageKey(wanted.key)
+        const found = (await orders.cancel(wanted)) ?? (await cancelUpload(wanted, request.signal))
+        if (!found) throw new PermanentFailure('RESULT_NOT_FOUND', 'there is no such picture, or no such take on it')
+        const { state } = found.job
+        if (state !== 'canceled') {
+          throw new PermanentFailure('CONFLICT', `only a job that has not ended can be canceled; this one is ${state}`)
+        }
+        onCanceled()
+        return resultOf(found)
+      },
+    )
+  }
+
+  /** Uploaded, and its event has not come. */
+  async function cancelUpload(wanted: Wanted, signal: AbortSignal): Promise<FoundJob | undefined> {
+    if (wanted.take) return undefined
+    const upload = await findUpload(objects, wanted, signal)
+    return upload && orders.cancelUpload(upload)
+  }
+}

@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteMessageCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
+import { pino } from 'pino'
+import { createSqsClient } from '#shared/aws/clients.ts'
+import { createObjectStore } from '#shared/aws/object-store.ts'
+import { createQueue } from '#shared/aws/queue.ts'
+import { readConfig } from '#shared/config.ts'
+import type { Result } from '#shared/contract/result.ts'
+import { openDatabase } from '#shared/db/client.ts'
+import { createJobs } from '#shared/db/jobs.ts'
+import { createOrders } from '#shared/db/orders.ts'
+import { createResults } from '#shared/db/results.ts'
+import { type AppOptions, createApp } from '../services/api/app.ts'
+import { consumerSettings, createConsumer } from '../services/consumer/app.ts'
+import type { Inference } from '../services/consumer/pipeline/music-maker.ts'
+import { startStack } from '../services/local/stack.ts'
+import { apiOptions } from './api-options.ts'
+import { drawPicture } from './picture.ts'
+import { createStubInference, promptWords } from './stub-inference.ts'
+
+export type WholeStack = Awaited<ReturnType<typeof startWholeStack>>
+
+const patienceMs = 20_000
+const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+
+/** The local stack, the API in this process, and consumers of pictures with models that cost nothing. */
+export async function startWholeStack() {
+  const stack = await startStack()
+  const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint, BUCKET: bucket } = stack.env as Record<string, string>
+  const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl, DATABASE_URL: url } = stack.env as Record<string, string>
+  const sqs = createSqsClient({ region: region!, endpoint, credentials })
+  const queue = createQueue({ sqs, queueUrl: queueUrl!, dlqUrl: dlqUrl! })
+  const database = openDatabase({ url: url!, tls: 'off' })
+  const jobs = createJobs({ database })
+  const results = createResults({ database, bucket: bucket! })
+  const orders = createOrders({ database, bucket: bucket! })
+  const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
+  let sendingFails = false
+  const outgoing: AppOptions['queue'] = {
+    async send(body) {
+      if (sendingFails) return createQueue({ sqs, queueUrl: `${endpoint}/none`, dlqUrl: dlqUrl! }).send(body)
+      return queue.send(body)
+    },
+  }
+  const app = await createApp(
+    apiOptions({ results, orders, objects, queue: outgoing, database, bucket: bucket!, endpoint }),
+  )
+  const music: { prompt: string; seed: number; seconds: number }[] = []
+
+  /** Where no consumer runs: resolves when the event has come. */
+  async function upload(key: string, picture?: Buffer): Promise<void> {
+    const { visible } = await queue.depth()
+    const body = picture ?? (await drawPicture(1, { width: 64, height: 48 }).jpeg().toBuffer())
+    await stack.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }))
+    await until(async () => (await queue.depth()).visible > visible)
+  }
+
+  async function drained(): Promise<void> {
+    await until(async () => {
+      const { visible, inFlight } = await queue.depth()
+      return visible + inFlight === 0
+    })
+  }
+
+  async function withConsumer(
+    { inference, settings }: { inference?: Partial<Inference>; settings?: Record<string, string> },
+    use: () => Promise<void>,
+  ): Promise<void> {
+    const stub: Inference = { ...createStubInference(), ...inference }
+    const consumer = createConsumer({
+      config: readConfig(consumerSettings, { ...stack.env, MUSIC_SECONDS: '0.1', GRACE_SECONDS: '2', ...settings }),
+      credentials,
+      jobs,
+      inference: {
+        ...stub,
+        compose: async (clip, options) => {
+          music.push(clip)
+          return stub.compose(clip, options)
+        },
+      },
+      words: promptWords,
+      logger: pino({ enabled: false }),
+    })
+    consumer.start()
+    try {
+      await use()
+    } finally {
+      await consumer.stop()
+    }
+  }
+
+  async function get(key: string) {
+    const response = await app.inject(`/v1/results/${encodeURIComponent(key)}`)
+    return { status: response.statusCode, headers: response.headers, body: response.json<Result>() }
+  }
+
+  return {
+    stack,
+    sqs,
+    bucket: bucket!,
+    database,
+    jobs,
+    results,
+    orders,
+    queue,
+    /** All that was composed. */
+    music,
+    upload,
+    drained,
+    withConsumer,
+    get,
+
+    /** Whether the API's messages get nowhere. */
+    failSending(fails: boolean): void {
+      sendingFails = fails
+    },
+
+    async post(url: string, payload: object, headers: Record<string, string> = {}) {
+      const response = await app.inject({ method: 'POST', url, payload, headers })
+      return { status: response.statusCode, headers: response.headers, body: response.json() }
+    },
+
+    /** A picture whose first take has succeeded. */
+    async analysed(key: string): Promise<Result> {
+      await upload(key)
+      await withConsumer({}, drained)
+      return (await get(key)).body
+    },
+
+    /** Takes all dead letters; the attributes of each. */
+    async deadLetters(): Promise<Record<string, string | undefined>[]> {
+      const letters: Record<string, string | undefined>[] = []
+      for (;;) {
+        const receive = new ReceiveMessageCommand({ QueueUrl: dlqUrl, MessageAttributeNames: ['All'] })
+        const { Messages: [message] = [] } = await sqs.send(receive)
+        if (!message) return letters
+        const attributes = Object.entries(message.MessageAttributes ?? {})
+        letters.push(Object.fromEntries(attributes.map(([name, { StringValue }]) => [name, StringValue])))
+        await sqs.send(new DeleteMessageCommand({ QueueUrl: dlqUrl, ReceiptHandle: message.ReceiptHandle }))
+      }
+    },
+
+    async close(): Promise<void> {
+      await app.close()
+      await database.close()
+      sqs.destroy()
+      await stack.close()
+    },
+  }
+}
+
+export async function until<T>(ask: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = Date.now() + patienceMs
+  for (;;) {
+    const answer = await ask()
+    if (answer) return answer
+    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
+    await sleep(20)
+  }
+}
