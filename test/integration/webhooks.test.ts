@@ -176,6 +176,7 @@ test('a process that is killed in the midst leaves its message to the next, and 
       DATABASE_TLS: 'off',
       AWS_REGION: 'us-east-1',
       BUCKET: bucket,
+      QUEUE_URL: 'http://127.0.0.1:9/uploads',
       AUTH: 'none',
       HOST: '127.0.0.1',
       PORT: '0',
