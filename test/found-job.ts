@@ -4,15 +4,20 @@ import { analysisOf, bucket, uploadOf } from './job.ts'
 
 type Find = (wanted: Wanted) => Promise<FoundJob | undefined>
 
-/** Results of which only single ones are asked for. */
+/** Results that are found one by one. */
 export function resultsOf(find: Find): Pick<Results, 'find' | 'standings' | 'findAll' | 'list' | 'models'> {
-  const nobodyWaits = async () => {
-    throw new Error('Expected nobody to wait')
-  }
+  const found = new Map<string, FoundJob>()
   return {
     find,
-    standings: nobodyWaits,
-    findAll: nobodyWaits,
+    standings: async (subjects) => {
+      const all = await Promise.all(subjects.map(({ key, version, take }) => find({ key, version, take })))
+      return all.flatMap((each) => {
+        if (!each) return []
+        found.set(each.job.id, each)
+        return { ...each.job, ageSeconds: 0 }
+      })
+    },
+    findAll: async (ids) => ids.flatMap((id) => found.get(id) ?? []),
     list: async () => ({ found: [], next: undefined }),
     models: async () => undefined,
   }

@@ -15,6 +15,7 @@ import { describeApi } from './plugins/openapi.ts'
 import { refuseOverload } from './plugins/overload.ts'
 import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
 import { watchTraffic } from './plugins/traffic.ts'
+import { createReader } from './reader.ts'
 import { analyzeRoutes } from './routes/analyze.ts'
 import { cancellationRoutes } from './routes/cancellations.ts'
 import { generationRoutes } from './routes/generations.ts'
@@ -100,8 +101,9 @@ export async function createApp({
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
   })
   const inFlight = watchTraffic(app, (...ended) => metrics.observe(...ended))
+  const reader = createReader({ results, bucket })
   const watcher = createWatcher({
-    results,
+    reader,
     bucket,
     onError: (error) => logger.warn({ err: error }, 'watched jobs could not be looked at'),
   })
@@ -114,7 +116,7 @@ export async function createApp({
   answerProblems(app)
   const wrongMethods = answerWrongMethods(app)
   await describeApi(app)
-  const inquiry = createInquiry({ results, objects, watcher, bucket, onLambda })
+  const inquiry = createInquiry({ reader, objects, watcher, bucket, onLambda })
   app.addHook('preClose', async () => watcher.close())
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {

@@ -1,7 +1,8 @@
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import { jobId } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
-import type { Results, Wanted } from '#shared/db/results.ts'
+import type { Wanted } from '#shared/db/results.ts'
+import type { Reader } from './reader.ts'
 import { resultOf, revisionOf, type ShownJob } from './result.ts'
 import type { Watcher } from './watcher.ts'
 
@@ -18,27 +19,28 @@ const maxLambdaWaitMs = 25_000
 
 /** Asks for results: the database, and for what is uploaded and not received yet, the bucket. */
 export function createInquiry({
-  results,
+  reader,
   objects,
   watcher,
   bucket,
   onLambda = false,
 }: {
-  results: Pick<Results, 'find'>
+  reader: Pick<Reader, 'find'>
   objects: Pick<ObjectStore, 'head'>
-  watcher: Pick<Watcher, 'until' | 'watch' | 'isClosed'>
+  watcher: Pick<Watcher, 'until' | 'watch'>
   bucket: string
   /** Where a function is ended before a client would tire, and what it answers goes out at its end. */
   onLambda?: boolean
 }) {
+  /** One for all who are told the same. */
+  const answers = new WeakMap<ShownJob, Answer>()
+
   return {
     uploadedVersion,
 
-    isClosed: watcher.isClosed,
-
     /** Undefined for what was never uploaded. */
     async now(wanted: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
-      const found = await results.find(wanted)
+      const found = await reader.find(wanted)
       return found ? answerOf(found) : findUpload(wanted, signal)
     },
 
@@ -70,6 +72,14 @@ export function createInquiry({
     },
   }
 
+  function answerOf(found: ShownJob): Answer {
+    const known = answers.get(found)
+    if (known) return known
+    const answer = { result: resultOf(found), revision: revisionOf(found.job) }
+    answers.set(found, answer)
+    return answer
+  }
+
   /** What is uploaded and not yet received waits on the queue. */
   async function findUpload({ key, version, take = 0 }: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
     // Others are ordered, and then they have a job.
@@ -94,8 +104,4 @@ export function createInquiry({
 
 function versionOf({ versionId, etag }: { versionId?: string; etag: string }): string {
   return versionId && versionId !== 'null' ? versionId : etag
-}
-
-function answerOf(found: ShownJob): Answer {
-  return { result: resultOf(found), revision: revisionOf(found.job) }
 }

@@ -13,14 +13,14 @@ export interface Outlook {
 const rate = 2
 const capacity = 20
 /** Kept for the ends that are foreseen. */
-const reserve = 8
+const reserve = 10
 
 /** Milliseconds from one look to the next. */
-const gaps = { new: 50, near: 100, fresh: 100, saved: 500, idle: 1000 }
+const gaps = { new: 50, near: 80, fresh: 100, saved: 500, idle: 1000 }
 const backoff = { first: 1000, most: 5000 }
 
 /**
- * When to look at the watched jobs again: once a second while there is nothing to see, ten times while an end is near,
+ * When to look at the watched jobs again: once a second while there is nothing to see, twelve times while an end is near,
  * out of the queries that were saved before. Whatever is watched, queries never pass `rate` by more than `capacity`.
  */
 export function createPace(now: () => number) {

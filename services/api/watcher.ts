@@ -1,7 +1,8 @@
 import { isFinal } from '#shared/contract/result.ts'
-import { type JobStanding, type Results, type Subject, subjectOf, type Wanted } from '#shared/db/results.ts'
+import { type Subject, subjectOf, type Wanted } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { createPace, type Outlook } from './pace.ts'
+import type { Reader } from './reader.ts'
 import { revisionOf, type ShownJob } from './result.ts'
 
 export type Watcher = ReturnType<typeof createWatcher>
@@ -15,8 +16,6 @@ interface Watch {
 }
 
 interface Watched extends Subject {
-  name: string
-  key: string
   watches: Set<Watch>
   /** Undefined until it has been looked at. */
   seen: { found: ShownJob | undefined; revision: string | undefined } | undefined
@@ -40,12 +39,10 @@ const realClock: Clock = {
 
 const maxSubjects = 2_000
 const maxWatches = 10_000
-/** Rows read in full at once. */
-const maxRows = 500
 
 /** An end is looked for so long before it is foreseen, and after. */
-const nearBeforeMs = 1_000
-const nearAfterMs = 5_000
+const nearBeforeMs = 500
+const nearAfterMs = 3_000
 const freshMs = 3_000
 
 /**
@@ -53,12 +50,12 @@ const freshMs = 3_000
  * there is no timer and no query. A database that is away is asked again until it is back, and who waits goes on waiting.
  */
 export function createWatcher({
-  results,
+  reader,
   bucket,
   onError,
   clock = realClock,
 }: {
-  results: Pick<Results, 'standings' | 'findAll'>
+  reader: Pick<Reader, 'read'>
   bucket: string
   /** Hears why a look failed. */
   onError: (error: unknown) => void
@@ -121,9 +118,7 @@ export function createWatcher({
       for (const { watches } of subjects.values()) for (const { onClose } of watches) onClose()
     },
 
-    isClosed: () => closed,
-
-    /** How many are told. */
+    /** How many wait. */
     waiting: () => watches,
   }
 
@@ -154,13 +149,12 @@ export function createWatcher({
 
   function find(wanted: Wanted): Watched {
     const subject = subjectOf(bucket, wanted)
-    const name = subject.jobId ?? `${subject.keyDigest}/${subject.take}`
-    const known = subjects.get(name)
+    const known = subjects.get(subject.name)
     if (watches >= maxWatches || (!known && subjects.size >= maxSubjects)) {
-      throw new RetryableFailure('OVERLOADED', 'too many wait for results')
+      throw new RetryableFailure('OVERLOADED', 'Too many are waiting for results')
     }
-    const watched = known ?? { ...subject, name, key: wanted.key, watches: new Set(), seen: undefined, outlook: {} }
-    subjects.set(name, watched)
+    const watched = known ?? { ...subject, watches: new Set(), seen: undefined, outlook: {} }
+    subjects.set(subject.name, watched)
     return watched
   }
 
@@ -197,42 +191,22 @@ export function createWatcher({
   }
 
   async function lookAt(all: Watched[]): Promise<void> {
-    pace.spend()
-    const standings = await results.standings(all)
-    const byName = new Map<string, JobStanding>()
-    for (const each of standings) {
-      byName.set(each.id, each)
-      const name = `${each.keyDigest}/${each.take}`
-      if (isNewer(each, byName.get(name))) byName.set(name, each)
-    }
-    const changed = all
-      .map((watched) => ({ watched, standing: byName.get(watched.name) }))
-      .filter(({ watched, standing }) => !watched.seen || watched.seen.revision !== (standing && revisionOf(standing)))
-    const ended = changed.flatMap(({ standing }) => (standing && isFinal(standing.state) ? standing.id : []))
-    const wantedRows = [...new Set(ended)]
-    const rows = await readRows(wantedRows.slice(0, maxRows))
-    // The rest of them still differs in its revision the next time.
-    woken ||= wantedRows.length > maxRows
-    for (const { watched, standing } of changed) {
-      const found = standing && (isFinal(standing.state) ? rows.get(standing.id) : shown(watched.key, standing))
-      if (standing && !found) continue
-      watched.outlook = outlookOf(found && standing)
-      watched.seen = { found, revision: found && revisionOf(found.job) }
+    const readings = await reader.read(all, pace.spend)
+    for (const watched of all) {
+      const { found, ageSeconds = 0 } = readings.get(watched.name) ?? {}
+      const revision = found && revisionOf(found.job)
+      if (watched.seen && watched.seen.revision === revision) continue
+      watched.outlook = outlookOf(found?.job, ageSeconds)
+      watched.seen = { found, revision }
       for (const { listener } of watched.watches) listener(found)
     }
   }
 
-  async function readRows(ids: string[]): Promise<Map<string, ShownJob>> {
-    if (ids.length === 0) return new Map()
-    pace.spend()
-    return new Map((await results.findAll(ids)).map((found) => [found.job.id, found]))
-  }
-
-  function outlookOf(standing: JobStanding | undefined): Outlook {
+  function outlookOf(job: ShownJob['job'] | undefined, ageSeconds: number): Outlook {
     const now = clock.now()
     // It was uploaded, and its message may be under way.
-    if (!standing) return { freshUntil: now + freshMs }
-    const { state, stage, etaSeconds, ageSeconds } = standing
+    if (!job) return { freshUntil: now + freshMs }
+    const { state, stage, etaSeconds } = job
     if (isFinal(state)) return {}
     const changedAt = now - ageSeconds * 1000
     if (stage === 'storing') return { nearUntil: changedAt + nearAfterMs }
@@ -240,16 +214,4 @@ export function createWatcher({
     const dueAt = changedAt + etaSeconds * 1000
     return { nearFrom: dueAt - nearBeforeMs, nearUntil: dueAt + nearAfterMs }
   }
-}
-
-/** Of one sequencer, what was received last. */
-function isNewer(a: JobStanding, b: JobStanding | undefined): boolean {
-  if (!b) return true
-  return a.sequencer === b.sequencer ? a.createdAt > b.createdAt : a.sequencer > b.sequencer
-}
-
-/** Of a job that has not ended there is no more to show than its standing. */
-function shown(imageKey: string, standing: JobStanding): ShownJob {
-  const nothingYet = { finishedAt: null, errorCode: null, errorMessage: null, errorRetryable: null }
-  return { job: { ...standing, ...nothingYet, imageKey }, analysis: null }
 }

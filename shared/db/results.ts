@@ -19,9 +19,13 @@ export interface Wanted {
 
 /** What is asked for, as the database finds it. */
 export interface Subject {
-  keyDigest: string
+  /** Of its own: the job's id, or else its digest and take. */
+  name: string
+  key: string
+  version: string | undefined
   take: number
-  /** When a version was named. */
+  keyDigest: string
+  /** When a version is named. */
   jobId: string | undefined
 }
 
@@ -29,22 +33,12 @@ export interface Subject {
 export type JobStanding = Awaited<ReturnType<Results['standings']>>[number]
 
 export function subjectOf(bucket: string, { key, version, take = 0 }: Wanted): Subject {
-  return {
-    keyDigest: keyDigest(bucket, key),
-    take,
-    jobId: version === undefined ? undefined : jobId({ bucket, key, version }, take),
-  }
+  const digest = keyDigest(bucket, key)
+  const id = version === undefined ? undefined : jobId({ bucket, key, version }, take)
+  return { name: id ?? `${digest}/${take}`, key, version, take, keyDigest: digest, jobId: id }
 }
 
 const { embedding: _, ...analysis } = getTableColumns(artAnalysis)
-
-const select = (wanted: SQL | undefined) => (db: Drizzle) =>
-  selectJobs(db).where(wanted).orderBy(desc(jobs.sequencer), desc(jobs.createdAt)).limit(1).prepare()
-
-const byVersion = preparedOnce(select(eq(jobs.id, sql.placeholder('id'))))
-const newest = preparedOnce(
-  select(and(eq(jobs.keyDigest, sql.placeholder('digest')), eq(jobs.take, sql.placeholder('take')))),
-)
 
 const standing = {
   id: jobs.id,
@@ -64,6 +58,14 @@ const standing = {
   ageSeconds: sql<number>`timestampdiff(microsecond, ${jobs.updatedAt}, utc_timestamp(3)) / 1e6`.mapWith(Number),
 }
 
+const select = (wanted: SQL | undefined) => (db: Drizzle) =>
+  selectJobs(db).where(wanted).orderBy(desc(jobs.sequencer), desc(jobs.createdAt)).limit(1).prepare()
+
+const byVersion = preparedOnce(select(eq(jobs.id, sql.placeholder('id'))))
+const newest = preparedOnce(
+  select(and(eq(jobs.keyDigest, sql.placeholder('digest')), eq(jobs.take, sql.placeholder('take')))),
+)
+
 /** The jobs of a bucket as they are asked for, with their analyses. Throws what `Database.run` throws. */
 export function createResults({ database, bucket }: { database: Database; bucket: string }) {
   return {
@@ -75,6 +77,21 @@ export function createResults({ database, bucket }: { database: Database; bucket
           : byVersion(db).execute({ id: jobId({ bucket, key, version }, take) }),
       )
       return found
+    },
+
+    /** How far the jobs of all these subjects are, in one query; without a version, the newest that has the take. */
+    async standings(subjects: Subject[]) {
+      const ids = subjects.flatMap(({ jobId: id }) => id ?? [])
+      const byKey = subjects.filter(({ jobId: id }) => !id)
+      return database.run(async (db) => {
+        if (!byKey.length) return ids.length ? byIds(db, ids) : []
+        return ids.length ? unionAll(byIds(db, ids), newestOf(db, byKey)) : newestOf(db, byKey)
+      })
+    },
+
+    /** These jobs and their analyses. */
+    async findAll(ids: string[]) {
+      return database.run((db) => selectJobs(db).where(inArray(jobs.id, ids)))
     },
 
     /** Those that the newest result was made with. */
@@ -105,21 +122,6 @@ export function createResults({ database, bucket }: { database: Database; bucket
         const found = ids.length ? await selectJobs(db).where(isWanted) : []
         return { found: found.sort((one, other) => ids.indexOf(one.job.id) - ids.indexOf(other.job.id)), next }
       })
-    },
-    /** How far the jobs of all these subjects are, in one query; without a version, the newest that has the take. */
-    async standings(subjects: Subject[]) {
-      const ids = subjects.flatMap(({ jobId: id }) => id ?? [])
-      const byKey = subjects.filter(({ jobId: id }) => !id)
-      return database.run(async (db) => {
-        if (!byKey.length) return ids.length ? byIds(db, ids) : []
-        return ids.length ? unionAll(byIds(db, ids), newestOf(db, byKey)) : newestOf(db, byKey)
-      })
-    },
-
-    /** These jobs and their analyses. */
-    async findAll(ids: string[]) {
-      if (!ids.length) return []
-      return database.run((db) => selectJobs(db).where(inArray(jobs.id, ids)))
     },
   }
 }

@@ -55,7 +55,6 @@ export function analyzeRoutes({
         const options = { signal, timeoutMs: waitMs }
         const answer = await inquiry.wait({ ...wanted, version: version ?? wanted.version }, hasEnded, options)
         if (!answer) throw new PermanentFailure('IMAGE_NOT_FOUND', 'there is no picture at image_url')
-        if (inquiry.isClosed()) reply.header('connection', 'close')
         const { status, error, genre, styles, image_url, music_url, ...rest } = answer.result
         if (error) return sendProblem(reply, error.code, { detail: error.message })
         if (!isFinal(status)) {

@@ -94,8 +94,9 @@ export function resultRoutes({
       async (request, reply) => {
         const { version, take, wait, music_url: musicUrl } = request.query
         const wanted = { key: readImageKey(request.raw.url ?? '', path), version, take }
+        const present = async (result: Result) => (musicUrl ? presignMusic(result, presigner) : result)
         if (request.method === 'GET' && accepts(request, 'text/event-stream')) {
-          return stream(wanted, { isPresigned: musicUrl !== undefined }, request, reply)
+          return stream(wanted, present, request, reply)
         }
         const preferred = wait === undefined ? preferredWait(request.headers.prefer) : undefined
         if (preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`)
@@ -112,12 +113,11 @@ export function resultRoutes({
         // An address that ends cannot be told by an ETag to be good still.
         if (musicUrl && result.music_url) {
           reply.header('cache-control', 'private, no-store')
-          return presignMusic(result, presigner)
+          return present(result)
         }
         reply.headers({ etag: `W/"${revision}"`, 'cache-control': 'private, no-cache' })
         if (!isFinal(result.status)) reply.header('retry-after', retryAfterSeconds(result))
-        if (inquiry.isClosed()) reply.header('connection', 'close')
-        if (matches(known, revision)) return notModified(reply)
+        if (matches(known, revision)) return withoutBody(reply.code(304))
         return result
       },
     )
@@ -125,7 +125,7 @@ export function resultRoutes({
 
   async function stream(
     wanted: Wanted,
-    { isPresigned }: { isPresigned: boolean },
+    present: (result: Result) => Promise<Result>,
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<FastifyReply> {
@@ -133,7 +133,7 @@ export function resultRoutes({
     const first = (await inquiry.wait(wanted, () => true, waiting)) ?? notFound()
     let last = request.headers['last-event-id']
     // Which tells a browser not to come back.
-    if (isFinal(first.result.status) && first.revision === last) return reply.code(204).send()
+    if (isFinal(first.result.status) && first.revision === last) return withoutBody(reply.code(204))
     const unfollow = inquiry.follow(wanted, tell, () => events.end())
     const events = createEventStream({ onEnd: unfollow })
     tell(first)
@@ -142,27 +142,20 @@ export function resultRoutes({
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
         'x-accel-buffering': 'no',
-        connection: 'close',
       })
       .send(events.stream)
 
     function tell({ result, revision }: Answer): void {
       if (revision === last) return
       last = revision
-      if (!isFinal(result.status)) {
-        events.send({ event: 'progress', id: revision, data: result })
-        return
-      }
-      tellEnd(result, revision).catch((error: unknown) => {
-        request.log.error({ err: error }, 'the end of a stream could not be told')
-        events.end()
-      })
-    }
-
-    async function tellEnd(result: Result, id: string): Promise<void> {
-      const data = isPresigned ? await presignMusic(result, presigner) : result
-      events.send({ event: 'end', id, data })
-      events.end()
+      present(result).then(
+        (data) => {
+          const isLast = isFinal(result.status)
+          events.send({ event: isLast ? 'end' : 'progress', id: revision, data })
+          if (isLast) events.end()
+        },
+        (error) => events.stream.destroy(error),
+      )
     }
   }
 }
@@ -203,7 +196,7 @@ function accepts({ headers }: FastifyRequest, type: string): boolean {
   })
 }
 
-/** Without a body, and so without the length of one. */
-function notModified(reply: FastifyReply): FastifyReply {
-  return reply.code(304).send()
+/** And so without the length of one. */
+function withoutBody(reply: FastifyReply): FastifyReply {
+  return reply.send()
 }

@@ -186,14 +186,14 @@ test('key and version reach the database as they were meant', async (t) => {
   const app = await start(t, {
     results: resultsOf(async (wanted) => {
       asked.push(wanted)
-      return foundJob({})
+      return undefined
     }),
   })
   await app.inject('/v1/results/uploads/100%25/a+b%252F.jpg?version=a%2Bb')
   await app.inject('/v1/results/uploads%2F%EA%B7%B8%EB%A6%BC.jpg')
   assert.deepEqual(asked, [
-    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b', take: undefined },
-    { key: 'uploads/그림.jpg', version: undefined, take: undefined },
+    { key: 'uploads/100%/a+b%2F.jpg', version: 'a+b', take: 0 },
+    { key: 'uploads/그림.jpg', version: undefined, take: 0 },
   ])
 })
 

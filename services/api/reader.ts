@@ -1,0 +1,130 @@
+import { isFinal } from '#shared/contract/result.ts'
+import { type JobStanding, type Results, type Subject, subjectOf, type Wanted } from '#shared/db/results.ts'
+import { RetryableFailure } from '#shared/failure.ts'
+import { revisionOf, type ShownJob } from './result.ts'
+
+export type Reader = ReturnType<typeof createReader>
+
+/** What is known of a subject; `ageSeconds` since it changed. */
+interface Reading {
+  found: ShownJob
+  ageSeconds: number
+}
+
+interface Asked extends PromiseWithResolvers<ShownJob | undefined> {
+  subject: Subject
+}
+
+/** Few, so that many are read together; two, so that one which hangs does not hold up all. */
+const maxUnderWay = 2
+/** Subjects, or rows in full, in one query. */
+const maxTogether = 500
+const maxWaiting = 10_000
+/** Jobs that have ended, of which the revision tells whether they are still the same. */
+const maxKept = 1_000
+
+/** Reads where jobs stand: all that is asked for at the same time, together. */
+export function createReader({ results, bucket }: { results: Pick<Results, 'standings' | 'findAll'>; bucket: string }) {
+  const waiting = new Map<string, Asked>()
+  const kept = new Map<string, ShownJob>()
+  let underWay = 0
+
+  return {
+    read,
+
+    /** Rejects with what `Database.run` throws, or with RetryableFailure OVERLOADED when too many ask at once. */
+    async find(wanted: Wanted): Promise<ShownJob | undefined> {
+      const subject = subjectOf(bucket, wanted)
+      let asked = waiting.get(subject.name)
+      if (!asked) {
+        if (waiting.size >= maxWaiting) throw new RetryableFailure('OVERLOADED', 'Too many results are asked for')
+        asked = { subject, ...Promise.withResolvers() }
+        waiting.set(subject.name, asked)
+        // All who ask in this turn of the event loop ask together.
+        if (waiting.size === 1) setImmediate(readWaiting)
+      }
+      return asked.promise
+    },
+  }
+
+  function readWaiting(): void {
+    while (underWay < maxUnderWay && waiting.size > 0) {
+      const batch = [...waiting.values()].slice(0, maxTogether)
+      for (const { subject } of batch) waiting.delete(subject.name)
+      underWay++
+      void answer(batch)
+    }
+  }
+
+  async function answer(batch: Asked[]): Promise<void> {
+    try {
+      const readings = await read(batch.map(({ subject }) => subject))
+      for (const { subject, resolve } of batch) resolve(readings.get(subject.name)?.found)
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    } finally {
+      underWay--
+      readWaiting()
+    }
+  }
+
+  /** By the names of the subjects; without those that have no job. `onQuery` hears of every query before it is made. */
+  async function read(subjects: Subject[], onQuery: () => void = () => {}): Promise<Map<string, Reading>> {
+    onQuery()
+    const standings = await results.standings(subjects)
+    const ended = await readEnded(standings, onQuery)
+    const newest = new Map<string, JobStanding>()
+    for (const each of standings) {
+      newest.set(each.id, each)
+      const name = `${each.keyDigest}/${each.take}`
+      if (isNewer(each, newest.get(name))) newest.set(name, each)
+    }
+    const readings = new Map<string, Reading>()
+    for (const { name, key } of subjects) {
+      const standing = newest.get(name)
+      const found = standing && (isFinal(standing.state) ? ended.get(standing.id) : unfinished(key, standing))
+      if (found) readings.set(name, { found, ageSeconds: standing.ageSeconds })
+    }
+    return readings
+  }
+
+  /** In full, by their ids, the jobs that have ended; only what is not kept is read. */
+  async function readEnded(standings: JobStanding[], onQuery: () => void): Promise<Map<string, ShownJob>> {
+    const ended = new Map<string, ShownJob>()
+    const missing = new Set<string>()
+    for (const standing of standings) {
+      if (!isFinal(standing.state)) continue
+      const found = kept.get(revisionOf(standing))
+      if (found) ended.set(standing.id, found)
+      else missing.add(standing.id)
+    }
+    const ids = [...missing]
+    for (let from = 0; from < ids.length; from += maxTogether) {
+      onQuery()
+      for (const found of await results.findAll(ids.slice(from, from + maxTogether))) {
+        // One that has begun anew since then is shown as it is now.
+        ended.set(found.job.id, found)
+        keep(found)
+      }
+    }
+    return ended
+  }
+
+  function keep(found: ShownJob): void {
+    const [oldest] = kept.keys()
+    if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest)
+    kept.set(revisionOf(found.job), found)
+  }
+}
+
+/** Of one sequencer, what was received last. */
+function isNewer(a: JobStanding, b: JobStanding | undefined): boolean {
+  if (!b) return true
+  return a.sequencer === b.sequencer ? a.createdAt > b.createdAt : a.sequencer > b.sequencer
+}
+
+/** Of a job that has not ended there is no more to show than its standing. */
+function unfinished(imageKey: string, standing: JobStanding): ShownJob {
+  const nothingYet = { finishedAt: null, errorCode: null, errorMessage: null, errorRetryable: null }
+  return { job: { ...standing, ...nothingYet, imageKey }, analysis: null }
+}
