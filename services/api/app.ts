@@ -14,6 +14,7 @@ import { refuseOverload } from './plugins/overload.ts'
 import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
 import { watchTraffic } from './plugins/traffic.ts'
 import { analyzeRoutes } from './routes/analyze.ts'
+import { documentationRoutes } from './routes/documentation.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
 import { listRoutes } from './routes/list.ts'
@@ -101,6 +102,7 @@ export async function createApp({
   await describeApi(app)
   const inquiry = createInquiry({ results, objects, watcher, bucket, onLambda })
   app.addHook('preClose', async () => watcher.close())
+  await app.register(documentationRoutes)
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)
@@ -114,7 +116,6 @@ export async function createApp({
     await closed.register(analyzeRoutes({ inquiry, bucket, region, endpoint }))
     await closed.register(listRoutes({ results, presigner }))
     await closed.register(uploadRoutes({ presigner, maxImageBytes }))
-    closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)
   return app

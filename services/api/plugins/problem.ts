@@ -99,7 +99,7 @@ export function answerClientError({ code }: ConnectionError, socket: Socket): vo
   socket.destroySoon()
 }
 
-function problemOf(code: ErrorCode, status: number, detail: string | undefined): Problem {
+export function problemOf(code: ErrorCode, status: number, detail?: string): Problem {
   const title = status === errorCodes[code].status ? errorCodes[code].title : (STATUS_CODES[status] ?? 'Error')
   return { type: 'about:blank', title, status, code, ...(detail && { detail }) }
 }
