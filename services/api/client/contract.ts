@@ -85,8 +85,10 @@ export interface Cancellation {
   take?: number
 }
 
+export type PictureType = 'image/jpeg' | 'image/png' | 'image/webp' | 'image/gif' | 'image/tiff' | 'image/avif'
+
 export interface UploadOrder {
-  content_type: string
+  content_type: PictureType
   size_bytes?: number
   filename?: string
   method?: 'POST' | 'PUT'
@@ -97,10 +99,9 @@ export interface PresignedUpload {
   key: string
   /** Path of the result. */
   result_url: string
-  upload: { url: string; expires_at: string; max_bytes: number } & (
-    | { method: 'POST'; fields: Record<string, string> }
-    | { method: 'PUT'; headers: Record<string, string> }
-  )
+  upload:
+    | { method: 'POST'; url: string; fields: Record<string, string>; expires_at: string; max_bytes: number }
+    | { method: 'PUT'; url: string; headers: Record<string, string>; expires_at: string; max_bytes: number }
 }
 
 /** Of `POST /analyze`. */

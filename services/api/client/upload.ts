@@ -1,6 +1,6 @@
 import type { Act } from './actions.ts'
 import type { Connection } from './connection.ts'
-import type { PresignedUpload, UploadOrder } from './contract.ts'
+import type { PictureType, PresignedUpload, UploadOrder } from './contract.ts'
 import { PromenadeError } from './promenade-error.ts'
 
 /** A file by its address, as React Native has it. */
@@ -14,7 +14,7 @@ export type Picture = Blob | ArrayBuffer | Uint8Array | FileByUri
 
 export interface UploadOptions extends Act {
   /** When the picture does not know its own. */
-  contentType?: string | undefined
+  contentType?: PictureType | undefined
   /** What the user calls it. */
   filename?: string | undefined
   /** The form of POST does for every platform; PUT sends the bytes alone, and not a file by its address. */
@@ -38,7 +38,8 @@ export function createUploads({ ask, exchange, persist }: Connection) {
     const { signal, method = 'POST', timeoutMs = defaultTimeoutMs } = options
     const { part, type, name, size } = partOf(picture, options)
     const order = {
-      content_type: type,
+      // The API refuses another.
+      content_type: type as PictureType,
       method,
       ...(size !== undefined && { size_bytes: size }),
       ...(name && { filename: name }),

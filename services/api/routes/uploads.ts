@@ -12,7 +12,7 @@ const expiresInSeconds = 15 * 60
 
 const extensions = new Map(Object.values(pictureTypes).map(({ contentType, extension }) => [contentType, extension]))
 
-const Upload = Type.Object(
+export const Upload = Type.Object(
   {
     content_type: Type.Enum([...extensions.keys()], { description: 'Type of the picture' }),
     size_bytes: Type.Optional(
@@ -34,7 +34,7 @@ const bounds = {
   max_bytes: Type.Integer({ minimum: 1 }),
 }
 
-const PresignedUpload = Type.Object(
+export const PresignedUpload = Type.Object(
   {
     key: Type.String({ description: 'The image key' }),
     result_url: Type.String({ description: 'Path of the result, to poll or to stream from once it is uploaded' }),
