@@ -18,6 +18,7 @@ import { watchTraffic } from './plugins/traffic.ts'
 import { createReader } from './reader.ts'
 import { analyzeRoutes } from './routes/analyze.ts'
 import { cancellationRoutes } from './routes/cancellations.ts'
+import { documentationRoutes } from './routes/documentation.ts'
 import { generationRoutes } from './routes/generations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
@@ -118,6 +119,7 @@ export async function createApp({
   await describeApi(app)
   const inquiry = createInquiry({ reader, objects, watcher, bucket, onLambda })
   app.addHook('preClose', async () => watcher.close())
+  await app.register(documentationRoutes)
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)
@@ -133,7 +135,6 @@ export async function createApp({
     await closed.register(uploadRoutes({ presigner, maxImageBytes }))
     await closed.register(generationRoutes({ orders, objects, queue }))
     await closed.register(cancellationRoutes({ orders, objects, onCanceled }))
-    closed.get('/openapi.json', { config: { scope: 'read' }, schema: { hide: true } }, async () => app.swagger())
   })
   await app.register(wrongMethods)
   return app

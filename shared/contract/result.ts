@@ -69,7 +69,7 @@ export const Result = Type.Object(
       }),
     ),
   },
-  { $id: 'Result', additionalProperties: false },
+  { $id: 'Result', description: 'Where the work on a picture stands', additionalProperties: false },
 )
 export type Result = Static<typeof Result>
 
@@ -83,6 +83,6 @@ export const Problem = Type.Object(
     instance: Type.Optional(Type.String()),
     code: Type.Enum(Object.keys(errorCodes) as ErrorCode[]),
   },
-  { $id: 'Problem' },
+  { $id: 'Problem', description: 'What was wrong' },
 )
 export type Problem = Static<typeof Problem>

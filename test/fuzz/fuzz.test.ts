@@ -11,6 +11,7 @@ test('mutated pictures and messages are read, or refused with a code, and harm n
     seed,
     pictures: { from: 0, count: 150 },
     messages: { from: 0, count: 300 },
+    requests: { from: 0, count: 0 },
     stack: 60,
     hostile: false,
   })

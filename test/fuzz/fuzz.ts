@@ -1,3 +1,4 @@
+import { fuzzApi } from './fuzz-api.ts'
 import { fuzzStack } from './fuzz-stack.ts'
 import { hostilePictures } from './hostile-pictures.ts'
 import { messageMutator } from './mutate-message.ts'
@@ -19,13 +20,14 @@ export interface FuzzOptions {
   seed: number
   pictures: Cases
   messages: Cases
+  requests: Cases
   stack: number
   /** Also the pictures made by hand. */
   hostile: boolean
 }
 
-/** Gives mutated pictures and messages to what reads them; memory in bytes. */
-export async function fuzz({ seed, pictures, messages, stack, hostile }: FuzzOptions) {
+/** Gives mutated pictures, messages and requests to what reads them; memory in bytes. */
+export async function fuzz({ seed, pictures, messages, requests, stack, hostile }: FuzzOptions) {
   const findings = createFindings(seed)
   const makePicture = await pictureMutator(seed)
   const peakMemory = await withPictureReader(async (read, peak) => {
@@ -48,6 +50,7 @@ export async function fuzz({ seed, pictures, messages, stack, hostile }: FuzzOpt
     const about = (it: typeof subject) => some(messages).map(messageMutator(seed, it))
     await fuzzStack(some(pictures).map(makePicture), about, findings)
   }
+  if (requests.count > 0) await fuzzApi({ seed, numbers: numbers(requests) }, findings)
   return { findings, peakMemory }
 }
 

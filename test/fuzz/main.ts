@@ -1,4 +1,4 @@
-/** `npm run test:fuzz`: mutated pictures and messages, more than the tests have time for. */
+/** `npm run test:fuzz`: mutated pictures, messages and requests, more than the tests have time for. */
 import { Command, InvalidArgumentError } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { provideMariadb } from '../../services/local/mariadb.ts'
@@ -10,36 +10,42 @@ interface Options {
   pictures: number
   messages: number
   stack: number
+  requests: number
   picture?: number
   message?: number
+  request?: number
 }
 
 const command = new Command('npm run test:fuzz --')
   .description(
     'Gives mutated pictures and messages to the decoder and to the reader of messages, and some of them to the whole ' +
-      'local stack: each must be read or refused with a code. The exit status is 1 when one is not.',
+      'local stack; and requests to the API. Each must be read or refused with a code. The exit status is 1 when one is not.',
   )
   .option('--pictures <number>', 'mutated pictures', readNumber, 2_000)
   .option('--messages <number>', 'mutated messages', readNumber, 1_000)
   .option('--stack <number>', 'of each, as many go through the local stack besides', readNumber, 300)
+  .option('--requests <number>', 'mutated requests', readNumber, 5_000)
   .option('--seed <number>', 'the same seed makes the same cases', readNumber, 1)
   .option('--picture <number>', 'this picture alone', readNumber)
   .option('--message <number>', 'this message alone', readNumber)
+  .option('--request <number>', 'this request alone', readNumber)
   .action(run)
 
 await runCommandLine(command)
 
-async function run({ seed, picture, message, ...counts }: Options): Promise<void> {
-  const isOne = picture !== undefined || message !== undefined
+async function run({ seed, picture, message, request, ...counts }: Options): Promise<void> {
+  const isOne = [picture, message, request].some((number) => number !== undefined)
   const range = (count: number, one: number | undefined) =>
     isOne ? { from: one ?? 0, count: one === undefined ? 0 : 1 } : { from: 0, count }
-  if (counts.stack > 0) await provideMariadb((line) => console.error(line))
+  const requests = range(counts.requests, request)
+  if (counts.stack > 0 || requests.count > 0) await provideMariadb((line) => console.error(line))
   const startedAt = performance.now()
   const { findings, peakMemory } = await fuzz({
     seed,
     pictures: range(counts.pictures, picture),
     messages: range(counts.messages, message),
-    stack: counts.stack,
+    stack: request === undefined ? counts.stack : 0,
+    requests,
     hostile: !isOne,
   })
   const rows = findings.rows()

@@ -1,6 +1,9 @@
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 
-/** What became of one case. `read`: a picture was read, or work on pictures follows; `nothing`: no work follows. */
+/**
+ * What became of one case. `read`: a picture was read, work on pictures follows, or a request had its answer; `nothing`:
+ * no work follows.
+ */
 export interface Outcome {
   result: 'read' | 'nothing' | ErrorCode
   /** What is wrong with it; absent when all is as it must be. */
@@ -10,7 +13,7 @@ export interface Outcome {
 
 /** One case of those made from a seed. */
 export interface Case {
-  kind: 'picture' | 'message'
+  kind: 'picture' | 'message' | 'request'
   number: number
   /** For the table. */
   group: string
@@ -33,7 +36,7 @@ export function createFindings(seed: number) {
       groups.set(group, results.set(result, (results.get(result) ?? 0) + 1))
       const isHostile = group === 'hostile'
       const what = isHostile ? origin : `${kind} ${number} of seed ${seed} (${origin})`
-      const again = isHostile ? '--pictures 0 --messages 0' : `--seed ${seed} --${kind} ${number}`
+      const again = isHostile ? '--pictures 0 --messages 0 --requests 0' : `--seed ${seed} --${kind} ${number}`
       if (milliseconds > slowest.milliseconds) slowest = { milliseconds, what: `${what}: ${result}` }
       if (fault) faults.push(`${what}: ${fault}\n  npm run test:fuzz -- ${again}`)
     },

@@ -154,6 +154,7 @@ test('a database that hangs is 503 to the caller, and the next call after it is 
 for (const [name, sent, status] of [
   ['what is not HTTP', 'HELO\r\n\r\n', 400],
   ['a method that there is not', 'GIMME /healthz HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a tunnel', 'CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['headers that are too long', `GET /healthz HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
 ] as const) {
   test(`${name} is a problem too: ${status}`, async () => {

@@ -6,12 +6,11 @@ import { sendProblem } from './problem.ts'
  * methods that they lack: 405, with those that they have.
  */
 export function answerWrongMethods(app: FastifyInstance): FastifyPluginAsync {
-  const routes = new Map<string, string[]>()
-  app.addHook('onRoute', ({ url, method }) => {
-    routes.set(url, [...(routes.get(url) ?? []), ...[method].flat()])
-  })
+  const addresses = new Set<string>()
+  app.addHook('onRoute', ({ url }) => void addresses.add(url))
   return async (last) => {
-    for (const [url, allowed] of [...routes]) {
+    for (const url of [...addresses]) {
+      const allowed = last.supportedMethods.filter((each) => last.hasRoute({ url, method: each }))
       const refuse = async (_request: FastifyRequest, reply: FastifyReply) =>
         sendProblem(reply.header('allow', allowed.join(', ')), 'INVALID_REQUEST', { status: 405 })
       const method = last.supportedMethods.filter((each) => !allowed.includes(each))

@@ -31,6 +31,9 @@ export function answerProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((_request, reply) =>
     sendProblem(reply, 'INVALID_REQUEST', { status: 404, detail: 'there is nothing at this address' }),
   )
+  // Node would answer an expectation that it does not know by a bare 417, and CONNECT not at all.
+  app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
+  app.server.on('connect', (_request, socket: Socket) => answerClientError({ code: 'CONNECT' }, socket))
 }
 
 export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -84,7 +87,7 @@ export function describeInvalid(errors: FastifySchemaValidationError[], part: st
 }
 
 /** What is not HTTP reaches no route, and what is sent too slowly or with too long headers neither. */
-export function answerClientError({ code }: ConnectionError, socket: Socket): void {
+export function answerClientError({ code }: Pick<ConnectionError, 'code'>, socket: Socket): void {
   if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const problem =
     code === 'HPE_HEADER_OVERFLOW'
@@ -99,7 +102,7 @@ export function answerClientError({ code }: ConnectionError, socket: Socket): vo
   socket.destroySoon()
 }
 
-function problemOf(code: ErrorCode, status: number, detail: string | undefined): Problem {
+export function problemOf(code: ErrorCode, status: number, detail?: string): Problem {
   const title = status === errorCodes[code].status ? errorCodes[code].title : (STATUS_CODES[status] ?? 'Error')
   return { type: 'about:blank', title, status, code, ...(detail && { detail }) }
 }

@@ -1,21 +1,41 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { isFinal, styleCount } from '#shared/contract/result.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { clientSignal } from '../client-signal.ts'
+import { analysisExample } from '../examples.ts'
 import { type BucketAddress, readImageUrl } from '../image-url.ts'
 import type { Answer, Inquiry } from '../inquiry.ts'
-import { problemResponse, sendProblem } from '../plugins/problem.ts'
+import { sendProblem } from '../plugins/problem.ts'
 import { resultPath, retryAfterSeconds } from './results.ts'
 
 const waitMs = 60_000
 
-const Analysis = Type.Object({
-  genre: Type.String(),
-  styles: Type.Array(Type.String(), { minItems: styleCount, maxItems: styleCount, description: 'The best first' }),
-  image_url: Type.String({ format: 'uri' }),
-  music_url: Type.String({ format: 'uri' }),
-})
+/** What can have become of a job. */
+const jobProblems: ErrorCode[] = [
+  'IMAGE_NOT_FOUND',
+  'IMAGE_TOO_LARGE',
+  'IMAGE_TOO_MANY_PIXELS',
+  'IMAGE_UNSUPPORTED_TYPE',
+  'IMAGE_CORRUPT',
+  'IMAGE_EMPTY',
+  'GENERATION_FAILED',
+  'MODEL_UNAVAILABLE',
+  'STORAGE_UNAVAILABLE',
+  'DATABASE_UNAVAILABLE',
+  'CANCELED',
+]
+
+export const Analysis = Type.Object(
+  {
+    genre: Type.String(),
+    styles: Type.Array(Type.String(), { minItems: styleCount, maxItems: styleCount, description: 'The best first' }),
+    image_url: Type.String({ format: 'uri' }),
+    music_url: Type.String({ format: 'uri' }),
+  },
+  { description: 'What came of the picture', examples: [analysisExample] },
+)
 
 /** `POST /analyze`: the music for a picture that is in the bucket, waiting until it is there. */
 export function analyzeRoutes({
@@ -26,9 +46,10 @@ export function analyzeRoutes({
     app.post(
       '/analyze',
       {
-        config: { scope: 'act' },
+        config: { scope: 'act', problems: jobProblems },
         schema: {
           operationId: 'analyze',
+          tags: ['Actions'],
           summary: 'The genre, styles and music of an uploaded picture, when they are there',
           description:
             'Waits for the work that the upload has begun, for 60 s at most: then 504 with `Location` and `Retry-After` tells ' +
@@ -42,9 +63,9 @@ export function analyzeRoutes({
                   'Its address in the bucket, percent-encoded, with or without `versionId`; no other is accepted',
               }),
             },
-            { additionalProperties: false },
+            { additionalProperties: false, examples: [{ image_url: analysisExample.image_url }] },
           ),
-          response: { 200: Analysis, '4xx': problemResponse, '5xx': problemResponse },
+          response: { 200: Analysis },
         },
       },
       async (request, reply) => {

@@ -4,14 +4,14 @@ import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import type { Database } from '#shared/db/client.ts'
 import { withDeadline } from '#shared/deadline.ts'
-import { problemResponse, sendProblem } from '../plugins/problem.ts'
+import { sendProblem } from '../plugins/problem.ts'
 
 /** Below the time after which load balancers and Kubernetes give up, so that the answer names the part. */
 const timeoutMs = 2_000
 
 const isLate = () => new Error(`no answer within ${timeoutMs} ms`)
 
-const Health = Type.Object({ status: Type.Literal('ok') })
+const Health = Type.Object({ status: Type.Literal('ok') }, { description: 'It is so', examples: [{ status: 'ok' }] })
 
 /** `/healthz`: the process is alive. `/readyz`: the database and the bucket answer. Open to everyone. */
 export function healthRoutes({
@@ -30,7 +30,12 @@ export function healthRoutes({
     app.get(
       '/healthz',
       {
-        schema: { operationId: 'getHealth', summary: 'The process is alive', security: [], response: { 200: Health } },
+        schema: {
+          operationId: 'getHealth',
+          tags: ['Operation'],
+          summary: 'The process is alive',
+          response: { 200: Health },
+        },
       },
       async () => ({ status: 'ok' as const }),
     )
@@ -38,11 +43,12 @@ export function healthRoutes({
     app.get(
       '/readyz',
       {
+        config: { problems: ['DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'] },
         schema: {
           operationId: 'getReadiness',
           summary: 'The database and the bucket answer',
-          security: [],
-          response: { 200: Health, 503: problemResponse },
+          tags: ['Operation'],
+          response: { 200: Health },
         },
       },
       async (request, reply) => {

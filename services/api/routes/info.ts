@@ -2,18 +2,32 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { Results } from '#shared/db/results.ts'
 import packageJson from '../../../package.json' with { type: 'json' }
-import { problemResponse } from '../plugins/problem.ts'
 
 const cacheMs = 60_000
 
 const Model = Type.Object({ name: Type.String(), revision: Type.String() })
-const Info = Type.Object({
-  version: Type.String({ description: 'Of Promenade' }),
-  node: Type.String(),
-  models: Type.Optional(
-    Type.Object({ music: Model, classifier: Model }, { description: 'Of the newest result, if there is one' }),
-  ),
-})
+const Info = Type.Object(
+  {
+    version: Type.String({ description: 'Of Promenade' }),
+    node: Type.String(),
+    models: Type.Optional(
+      Type.Object({ music: Model, classifier: Model }, { description: 'Of the newest result, if there is one' }),
+    ),
+  },
+  {
+    description: 'What runs here',
+    examples: [
+      {
+        version: '1.0.0',
+        node: 'v24.12.0',
+        models: {
+          music: { name: 'musicgen-small', revision: '4c8334b' },
+          classifier: { name: 'siglip2-base', revision: '75de2d5' },
+        },
+      },
+    ],
+  },
+)
 
 /** `GET /info`: what runs here, and with which models the newest result was made. */
 export function infoRoutes({
@@ -32,8 +46,9 @@ export function infoRoutes({
         config: { scope: 'read' },
         schema: {
           operationId: 'getInfo',
+          tags: ['Operation'],
           summary: 'Versions and models',
-          response: { 200: Info, '4xx': problemResponse, '5xx': problemResponse },
+          response: { 200: Info },
         },
       },
       async (request) => {

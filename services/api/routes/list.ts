@@ -4,9 +4,9 @@ import type { Presigner } from '#shared/aws/presign.ts'
 import { jobStates } from '#shared/contract/result.ts'
 import type { Results } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
+import { resultExamples } from '../examples.ts'
 import { cursorPattern, readCursor, writeCursor } from '../list-cursor.ts'
 import { musicUrlParameter, presignMusic } from '../music-url.ts'
-import { problemResponse } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
 
 const path = '/v1/results'
@@ -32,6 +32,17 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
+const Page = Type.Object(
+  {
+    results: Type.Array(Type.Ref('Result')),
+    next_cursor: Type.Optional(Type.String({ description: 'Absent on the last page' })),
+  },
+  {
+    description: 'A page of the list',
+    examples: [{ results: [resultExamples.processing, resultExamples.succeeded], next_cursor: 'bmV4dA' }],
+  },
+)
+
 /** `GET /v1/results`: every take on every picture, newest first, a page at a time. */
 export function listRoutes({
   results,
@@ -44,9 +55,10 @@ export function listRoutes({
     app.get(
       path,
       {
-        config: { scope: 'read' },
+        config: { scope: 'read', problems: ['DATABASE_UNAVAILABLE'] },
         schema: {
           operationId: 'listResults',
+          tags: ['Results'],
           summary: 'The results, newest first',
           description:
             'Every take on every version of a picture, for which all filters hold. While there may be more, the answer has ' +
@@ -55,15 +67,7 @@ export function listRoutes({
             'filters that it came with.',
           querystring: Query,
           response: {
-            200: Type.Object(
-              {
-                results: Type.Array(Type.Ref('Result')),
-                next_cursor: Type.Optional(Type.String({ description: 'Absent on the last page' })),
-              },
-              { description: 'A page of the list' },
-            ),
-            '4xx': problemResponse,
-            '5xx': problemResponse,
+            200: { ...Page, headers: { link: Type.String({ description: 'The next page, if there may be one' }) } },
           },
         },
       },

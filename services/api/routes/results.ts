@@ -7,10 +7,10 @@ import type { Wanted } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { clientSignal } from '../client-signal.ts'
 import { createEventStream } from '../event-stream.ts'
+import { streamExamples } from '../examples.ts'
 import { readImageKey } from '../image-key.ts'
 import type { Answer, Inquiry } from '../inquiry.ts'
 import { musicUrlParameter, presignMusic } from '../music-url.ts'
-import { problemResponse } from '../plugins/problem.ts'
 
 const path = '/v1/results/'
 
@@ -47,6 +47,14 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
+const resultHeaders = {
+  etag: Type.String({ description: 'Changes whenever the result does; absent with `music_url=presigned`' }),
+  'preference-applied': Type.String({ description: 'The wait of `Prefer`' }),
+  'retry-after': Type.Integer({
+    description: 'Seconds until it is worth asking again; absent once the work has ended',
+  }),
+}
+
 /** `GET /v1/results/<key>`: where the work on a picture stands, and what came of it. */
 export function resultRoutes({
   inquiry,
@@ -60,9 +68,10 @@ export function resultRoutes({
       `${path}*`,
       {
         handlerTimeout,
-        config: { scope: 'read' },
+        config: { scope: 'read', problems: ['RESULT_NOT_FOUND', 'DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'] },
         schema: {
           operationId: 'getResult',
+          tags: ['Results'],
           summary: 'The result by image key',
           description:
             'The key stands in the path as it is or percent-encoded; a `+` is a `+`. Unfinished results come with ' +
@@ -79,15 +88,14 @@ export function resultRoutes({
           response: {
             200: {
               description: 'The result as it stands',
+              headers: resultHeaders,
               content: {
                 'application/json': { schema: Type.Ref('Result') },
-                'text/event-stream': { schema: Type.String() },
+                'text/event-stream': { schema: Type.String(), examples: streamExamples },
               },
             },
             204: Type.Null({ description: 'No event after the last one seen: do not connect again' }),
-            304: Type.Null({ description: 'The same as before' }),
-            '4xx': problemResponse,
-            '5xx': problemResponse,
+            304: { ...Type.Null({ description: 'The same as before' }), headers: resultHeaders },
           },
         },
       },

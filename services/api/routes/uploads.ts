@@ -5,14 +5,14 @@ import type { Presigner } from '#shared/aws/presign.ts'
 import { pictureTypes } from '#shared/contract/picture-type.ts'
 import { readW3cTraceParent } from '#shared/contract/trace-parent.ts'
 import { PermanentFailure } from '#shared/failure.ts'
-import { problemResponse } from '../plugins/problem.ts'
+import { presignedExamples, uploadExample } from '../examples.ts'
 import { uploadKey } from '../upload-key.ts'
 
 const expiresInSeconds = 15 * 60
 
 const extensions = new Map(Object.values(pictureTypes).map(({ contentType, extension }) => [contentType, extension]))
 
-const Upload = Type.Object(
+export const Upload = Type.Object(
   {
     content_type: Type.Enum([...extensions.keys()], { description: 'Type of the picture' }),
     size_bytes: Type.Optional(
@@ -25,7 +25,7 @@ const Upload = Type.Object(
       Type.Enum(['POST', 'PUT'], { default: 'POST', description: 'POST sends a form, PUT the bytes alone' }),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [uploadExample] },
 )
 
 const strings = Type.Record(Type.String(), Type.String())
@@ -34,7 +34,7 @@ const bounds = {
   max_bytes: Type.Integer({ minimum: 1 }),
 }
 
-const PresignedUpload = Type.Object(
+export const PresignedUpload = Type.Object(
   {
     key: Type.String({ description: 'The image key' }),
     result_url: Type.String({ description: 'Path of the result, to poll or to stream from once it is uploaded' }),
@@ -43,7 +43,7 @@ const PresignedUpload = Type.Object(
       Type.Object({ method: Type.Literal('PUT'), url: Type.String({ format: 'uri' }), headers: strings, ...bounds }),
     ]),
   },
-  { description: 'Leave to upload one picture, and where its result will be' },
+  { description: 'Leave to upload one picture, and where its result will be', examples: presignedExamples },
 )
 
 /** `POST /v1/uploads`: leave to upload one picture straight to the bucket, under a key that is ours to choose. */
@@ -62,9 +62,10 @@ export function uploadRoutes({
     app.post(
       '/v1/uploads',
       {
-        config: { scope: 'upload' },
+        config: { scope: 'upload', problems: ['IMAGE_TOO_LARGE', 'STORAGE_UNAVAILABLE'] },
         schema: {
           operationId: 'createUpload',
+          tags: ['Uploads'],
           summary: 'A presigned upload',
           description:
             'Answers with an address to which one picture can be uploaded without credentials. POST: send ' +
@@ -74,7 +75,9 @@ export function uploadRoutes({
             '`result_url`. A browser may do so from the origins that the bucket is set to allow. A `traceparent` sent ' +
             'here goes with the picture through all that is done to it.',
           body: Upload,
-          response: { 201: PresignedUpload, '4xx': problemResponse, '5xx': problemResponse },
+          response: {
+            201: { ...PresignedUpload, headers: { location: Type.String({ description: 'As `result_url`' }) } },
+          },
         },
       },
       async (request, reply) => {

@@ -1,0 +1,73 @@
+import type { Call, Connection } from './connection.ts'
+import type { JobState, Result } from './contract.ts'
+import { readRetryAfter } from './promenade-error.ts'
+
+export interface Which {
+  /** The newest when absent. */
+  version?: string | undefined
+  /** 0, the first, when absent. */
+  take?: number | undefined
+  /** `presigned`: `music_url` opens without credentials, for a while. */
+  musicUrl?: 'presigned' | undefined
+  signal?: AbortSignal | undefined
+}
+
+export interface Current {
+  result: Result
+  etag: string | undefined
+  /** When it is worth asking again; undefined once it has ended. */
+  retryAfterSeconds: number | undefined
+}
+
+export interface Filters {
+  state?: JobState | undefined
+  genre?: string | undefined
+  /** One of the five. */
+  style?: string | undefined
+  /** What the image key begins with. */
+  prefix?: string | undefined
+  /** Created then or later. */
+  since?: Date | string | undefined
+  /** Results on a page. */
+  limit?: number | undefined
+  musicUrl?: 'presigned' | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** Asks for results. */
+export function createResults({ ask, persist }: Connection) {
+  return { result, list }
+
+  /** Where the work on a picture stands; undefined when that has not changed since `ifNoneMatch`. */
+  function result(key: string, options?: Which & { ifNoneMatch?: undefined }): Promise<Current>
+  function result(key: string, options: Which & { ifNoneMatch?: string | undefined }): Promise<Current | undefined>
+  async function result(key: string, options: Which & { ifNoneMatch?: string | undefined } = {}) {
+    const call = { ...callFor(key, options), headers: { 'if-none-match': options.ifNoneMatch } }
+    const { body, headers } = await persist(() => ask<Result | undefined>(call), options.signal)
+    return body && { result: body, etag: headers.get('etag') ?? undefined, retryAfterSeconds: readRetryAfter(headers) }
+  }
+
+  /** All results for which the filters hold, newest first, a page at a time. */
+  async function* list({ signal, since, musicUrl, ...filters }: Filters = {}): AsyncGenerator<Result[], void> {
+    let cursor: string | undefined
+    do {
+      const from = typeof since === 'object' ? since.toISOString() : since
+      const query = { ...filters, since: from, music_url: musicUrl, cursor }
+      const call = { path: '/v1/results', query, signal }
+      const { body } = await persist(() => ask<{ results: Result[]; next_cursor?: string }>(call), signal)
+      yield body.results
+      cursor = body.next_cursor
+    } while (cursor)
+  }
+}
+
+export function callFor(key: string, { version, take, musicUrl, signal }: Which): Call & { query: object } {
+  // They would lead to another address before it is even sent.
+  if (/(^|\/)\.\.?(\/|$)/.test(key)) throw new TypeError('Expected an image key without "." or ".." between slashes')
+  const path = `/v1/results/${key.split('/').map(encodeURIComponent).join('/')}`
+  return { path, query: { version, take, music_url: musicUrl }, signal }
+}
+
+export function isFinal({ status }: Result): boolean {
+  return status !== 'queued' && status !== 'processing'
+}

@@ -1,0 +1,28 @@
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyPluginAsync } from 'fastify'
+
+/**
+ * Everything of the page is ours; its scripts set styles on elements, and it draws some pictures from data. The key that
+ * is typed in goes to this origin alone.
+ */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** `/openapi.json` and the pages at `/docs`: open to everyone, since they hold nothing that the source does not. */
+export const documentationRoutes: FastifyPluginAsync = async (app) => {
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: contentSecurityPolicy,
+    theme: { title: 'Promenade API' },
+    uiConfig: { docExpansion: 'list', persistAuthorization: false, tryItOutEnabled: false },
+  })
+}
