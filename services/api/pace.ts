@@ -16,11 +16,11 @@ const capacity = 20
 const reserve = 10
 
 /** Milliseconds from one look to the next. */
-const gaps = { new: 50, near: 80, fresh: 100, saved: 500, idle: 1000 }
+const gaps = { new: 50, near: 100, fresh: 100, idle: 1200 }
 const backoff = { first: 1000, most: 5000 }
 
 /**
- * When to look at the watched jobs again: once a second while there is nothing to see, twelve times while an end is near,
+ * When to look at the watched jobs again: about once a second while there is nothing to see, ten times while an end is near,
  * out of the queries that were saved before. Whatever is watched, queries never pass `rate` by more than `capacity`.
  */
 export function createPace(now: () => number) {
@@ -66,7 +66,7 @@ export function createPace(now: () => number) {
       if (failures > 0) return at(Math.min(backoff.first * 2 ** (failures - 1), backoff.most))
       const near = at(gaps.near)
       const fresh = at(gaps.fresh, reserve)
-      let next = Math.min(at(gaps.idle), at(gaps.saved, capacity - 1))
+      let next = at(gaps.idle)
       if (isNew) next = Math.min(next, at(gaps.new, reserve))
       for (const { nearFrom = 0, nearUntil = 0, freshUntil = 0 } of outlooks) {
         const begins = Math.max(near, nearFrom)

@@ -23,8 +23,26 @@ const maxWaiting = 10_000
 /** Jobs that have ended, of which the revision tells whether they are still the same. */
 const maxKept = 1_000
 
-/** Reads where jobs stand: all that is asked for at the same time, together. */
-export function createReader({ results, bucket }: { results: Pick<Results, 'standings' | 'findAll'>; bucket: string }) {
+/**
+ * So old may the answer be that a job has ended: it changes only when its picture is uploaded anew, and that is received
+ * later than this anyway.
+ */
+const recentMs = 1_000
+
+/**
+ * Reads where jobs stand: all that is asked for at the same time, together, and what has ended once a second at most.
+ * `now` in milliseconds.
+ */
+export function createReader({
+  results,
+  bucket,
+  now = () => performance.now(),
+}: {
+  results: Pick<Results, 'standings' | 'findAll'>
+  bucket: string
+  now?: () => number
+}) {
+  const recent = new Map<string, { found: ShownJob; readAt: number }>()
   const waiting = new Map<string, Asked>()
   const kept = new Map<string, ShownJob>()
   let underWay = 0
@@ -35,6 +53,8 @@ export function createReader({ results, bucket }: { results: Pick<Results, 'stan
     /** Rejects with what `Database.run` throws, or with RetryableFailure OVERLOADED when too many ask at once. */
     async find(wanted: Wanted): Promise<ShownJob | undefined> {
       const subject = subjectOf(bucket, wanted)
+      const known = recent.get(subject.name)
+      if (known && now() - known.readAt < recentMs) return known.found
       let asked = waiting.get(subject.name)
       if (!asked) {
         if (waiting.size >= maxWaiting) throw new RetryableFailure('OVERLOADED', 'Too many results are asked for')
@@ -70,6 +90,7 @@ export function createReader({ results, bucket }: { results: Pick<Results, 'stan
 
   /** By the names of the subjects; without those that have no job. `onQuery` hears of every query before it is made. */
   async function read(subjects: Subject[], onQuery: () => void = () => {}): Promise<Map<string, Reading>> {
+    const readAt = now()
     onQuery()
     const standings = await results.standings(subjects)
     const ended = await readEnded(standings, onQuery)
@@ -84,6 +105,9 @@ export function createReader({ results, bucket }: { results: Pick<Results, 'stan
       const standing = newest.get(name)
       const found = standing && (isFinal(standing.state) ? ended.get(standing.id) : unfinished(key, standing))
       if (found) readings.set(name, { found, ageSeconds: standing.ageSeconds })
+      // Nobody is told what is older than what somebody has been told.
+      if (found && isFinal(found.job.state)) put(recent, name, { found, readAt })
+      else recent.delete(name)
     }
     return readings
   }
@@ -104,17 +128,19 @@ export function createReader({ results, bucket }: { results: Pick<Results, 'stan
       for (const found of await results.findAll(ids.slice(from, from + maxTogether))) {
         // One that has begun anew since then is shown as it is now.
         ended.set(found.job.id, found)
-        keep(found)
+        put(kept, revisionOf(found.job), found)
       }
     }
     return ended
   }
+}
 
-  function keep(found: ShownJob): void {
-    const [oldest] = kept.keys()
-    if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest)
-    kept.set(revisionOf(found.job), found)
-  }
+/** The oldest goes for it. */
+function put<T>(all: Map<string, T>, name: string, value: T): void {
+  all.delete(name)
+  const [oldest] = all.keys()
+  if (all.size >= maxKept && oldest !== undefined) all.delete(oldest)
+  all.set(name, value)
 }
 
 /** Of one sequencer, what was received last. */

@@ -41,7 +41,7 @@ const maxSubjects = 2_000
 const maxWatches = 10_000
 
 /** An end is looked for so long before it is foreseen, and after. */
-const nearBeforeMs = 500
+const nearBeforeMs = 400
 const nearAfterMs = 3_000
 const freshMs = 3_000
 

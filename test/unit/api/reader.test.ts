@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { subjectOf } from '#shared/db/results.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { createReader } from '../../../services/api/reader.ts'
 import { fakeResults, foundJob, succeededJob } from '../../found-job.ts'
@@ -7,7 +8,8 @@ import { bucket } from '../../job.ts'
 
 function start() {
   const results = fakeResults()
-  return { results, ...createReader({ results, bucket }) }
+  const clock = { time: 0 }
+  return { results, clock, ...createReader({ results, bucket, now: () => clock.time }) }
 }
 
 test('all who ask at the same time are answered by one query, and the rows come in another', async () => {
@@ -23,18 +25,34 @@ test('all who ask at the same time are answered by one query, and the rows come 
   }
 })
 
-test('what has ended is read in full once, until it changes', async () => {
-  const { results, find } = start()
+test('what has ended is asked for once a second, and read in full once, until it changes', async () => {
+  const { results, clock, find } = start()
   const key = 'uploads/a.jpg'
   results.set(succeededJob(key))
   assert.equal(await find({ key }), await find({ key }))
-  assert.equal(results.rowsAsked, 1)
+  clock.time = 999
+  await find({ key })
+  assert.deepEqual([results.standingsAsked, results.rowsAsked], [1, 1])
+  clock.time = 1_000
+  await find({ key })
+  assert.deepEqual([results.standingsAsked, results.rowsAsked], [2, 1])
+  clock.time = 2_000
   results.set(foundJob(key, { state: 'processing', updatedAt: new Date(1) }))
   assert.equal((await find({ key }))?.job.state, 'processing')
   const later = succeededJob(key, { updatedAt: new Date(2) })
   results.set({ ...later, analysis: { ...later.analysis!, genre: 'portrait' } })
   assert.equal((await find({ key }))?.analysis?.genre, 'portrait')
   assert.equal(results.rowsAsked, 2)
+})
+
+test('nobody is told what is older than what one who waits has been told', async () => {
+  const { results, find, read } = start()
+  const key = 'uploads/a.jpg'
+  results.set(succeededJob(key, { version: 'v1', sequencer: '01' }))
+  await find({ key })
+  results.set(succeededJob(key, { version: 'v2', sequencer: '02' }))
+  await read([subjectOf(bucket, { key })])
+  assert.equal((await find({ key }))?.job.version, 'v2')
 })
 
 test('a job that begins anew while it is read is shown as it is then', async () => {

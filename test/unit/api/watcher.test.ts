@@ -241,7 +241,7 @@ test('waking it has it look at once', async (t) => {
   const { watcher, results, pass, at } = start(t)
   results.set(foundJob(key, { state: 'processing', etaSeconds: 60, updatedAt: at() }))
   const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
-  await pass(3_050)
+  await pass(2_450)
   results.set(foundJob(key, { state: 'canceled', updatedAt: at() }))
   watcher.wake()
   await pass(60)
