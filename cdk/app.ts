@@ -1,0 +1,15 @@
+import { App, Tags, Validations } from 'aws-cdk-lib'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import configuration from './cdk.json' with { type: 'json' }
+import { DataStack } from './data-stack.ts'
+import type { Stage } from './stage.ts'
+
+/** Every stack of one stage, checked by cdk-nag when it is synthesised. */
+export function createApp(stage: Stage, { outdir }: { outdir: string }) {
+  const app = new App({ outdir, analyticsReporting: false, context: configuration.context })
+  const name = (part: string) => `promenade-${stage.name}-${part}`
+  const data = new DataStack(app, name('data'), stage)
+  Tags.of(app).add('promenade:stage', stage.name)
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  return { app, data }
+}

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs'
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+import { settings } from '#shared/contract/setting.ts'
+
+const closed = { additionalProperties: false }
+const origin = '^https://[a-z0-9.-]+(:\\d+)?$|^http://localhost(:\\d+)?$'
+
+/** What one deployment is told: a file of cdk/stages, named by the stage. Nothing in it is secret. */
+const Stage = Type.Object(
+  {
+    account: Type.Optional(
+      Type.String({ pattern: '^\\d{12}$', description: 'Refuses every other AWS account; the caller’s when absent' }),
+    ),
+    region: Type.String({ pattern: '^[a-z]{2}(-[a-z]+)+-\\d$', description: 'Region of the bucket and the queues' }),
+    app_origins: Type.Array(Type.String({ pattern: origin }), {
+      minItems: 1,
+      maxItems: 100,
+      description: 'Pages that may upload and play, as scheme://host[:port]',
+    }),
+    alarm_email: Type.Optional(Type.String({ pattern: '^[^@\\s]+@[^@\\s]+$', description: 'Is told of every alarm' })),
+    runbook_url: Type.String({ pattern: '^https://', description: 'Page whose headings the alarms link to' }),
+    pod_identity: Type.Enum(['roles-anywhere', 'iam-user'], {
+      description: 'How pods outside AWS prove who they are: a certificate, or the keys of a user',
+    }),
+    worker: Type.Object(
+      {
+        image: Type.String({
+          pattern: '^[^\\s]+@sha256:[0-9a-f]{64}$|^[^\\s]+:[^\\s:/]+$',
+          description: 'With its tag or digest',
+        }),
+        registry: Type.Optional(
+          Type.String({ minLength: 1, description: 'Id of RunPod’s credential for a private registry' }),
+        ),
+        disk_gb: Type.Integer({ minimum: 5, maximum: 500, description: 'Container disk, wiped with the pod' }),
+        music_model: settings.MUSIC_MODEL,
+        classifier_model: settings.CLASSIFIER_MODEL,
+        batch_size: settings.BATCH_SIZE,
+      },
+      closed,
+    ),
+    scaler: Type.Object(
+      {
+        min_pods: Type.Integer({ minimum: 0, maximum: 50 }),
+        max_pods: Type.Integer({ minimum: 0, maximum: 50 }),
+        seconds_per_picture: Type.Number({
+          exclusiveMinimum: 0,
+          description: 'Of one pod at full batches, as measured',
+        }),
+        target_seconds: Type.Integer({ minimum: 1, description: 'A backlog is to be gone after so long' }),
+        cool_down_seconds: Type.Integer({ minimum: 0, description: 'Pods are too many for so long before one goes' }),
+        ready_seconds: Type.Integer({ minimum: 60, description: 'A pod not running after so long is replaced' }),
+        daily_usd: Type.Number({ minimum: 0, description: 'Spent in a UTC day, no pod runs until the next' }),
+        cloud: Type.Enum(['SECURE', 'COMMUNITY']),
+        gpus: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 8, description: 'The best first' }),
+        min_cuda: Type.String({ pattern: '^\\d+\\.\\d+$', description: 'That the image needs of the host' }),
+        places: Type.Array(
+          Type.Object({ data_center: Type.String({ minLength: 1 }), volume: Type.String({ minLength: 1 }) }, closed),
+          {
+            minItems: 1,
+            maxItems: 4,
+            description: 'Data centres with a network volume for the models, the best first',
+          },
+        ),
+      },
+      closed,
+    ),
+  },
+  closed,
+)
+
+export type Stage = Static<typeof Stage> & { name: string }
+
+/** Every fault of a stage's file at once, one line each. */
+export class StageError extends Error {
+  override name = 'StageError'
+}
+
+/** Reads cdk/stages/<name>.json. Throws StageError. */
+export function readStage(name: string): Stage {
+  // It is part of the names of pods, which are told apart by it.
+  if (!/^[a-z][a-z0-9]{1,15}$/.test(name))
+    throw new StageError(`"${name}" is no stage: a to z and 0 to 9 only, 2 to 16`)
+  const file = new URL(`stages/${name}.json`, import.meta.url)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new StageError(`There is no stage "${name}": ${(error as Error).message}`, { cause: error })
+  }
+  return checkStage(name, parse(name, text))
+}
+
+function parse(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new StageError(`cdk/stages/${name}.json is not JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** Throws StageError. */
+export function checkStage(name: string, value: unknown): Stage {
+  if (!Value.Check(Stage, value)) {
+    throw faulty(
+      name,
+      Value.Errors(Stage, value).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`),
+    )
+  }
+  const { min_pods: least, max_pods: most } = value.scaler
+  if (least > most) throw faulty(name, [`/scaler/min_pods must not be above max_pods: ${least} and ${most}`])
+  return { ...value, name }
+}
+
+function faulty(name: string, faults: string[]): StageError {
+  return new StageError(`cdk/stages/${name}.json has faults:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
+}
