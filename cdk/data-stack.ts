@@ -114,10 +114,6 @@ function createBucket(scope: Construct, { bucketName, origins }: { bucketName: s
     lifecycleRules: [{ id: 'forget', expiration: Duration.days(accessLogDays) }],
   })
   pinned(logs, 'AccessLogs')
-  Validations.of(logs).acknowledge({
-    id: 'AwsSolutions-S1',
-    reason: 'It holds the access logs; logs of reading logs would have no end.',
-  })
   const bucket = new s3.Bucket(scope, 'Bucket', {
     ...secure,
     bucketName,
