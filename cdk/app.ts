@@ -2,6 +2,7 @@ import { App, Tags, Validations } from 'aws-cdk-lib'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import configuration from './cdk.json' with { type: 'json' }
 import { DataStack } from './data-stack.ts'
+import { IdentityStack } from './identity-stack.ts'
 import type { Stage } from './stage.ts'
 
 /** Every stack of one stage, checked by cdk-nag when it is synthesised. */
@@ -9,7 +10,8 @@ export function createApp(stage: Stage, { outdir }: { outdir: string }) {
   const app = new App({ outdir, analyticsReporting: false, context: configuration.context })
   const name = (part: string) => `promenade-${stage.name}-${part}`
   const data = new DataStack(app, name('data'), stage)
+  const identity = new IdentityStack(app, name('identity'), stage)
   Tags.of(app).add('promenade:stage', stage.name)
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
-  return { app, data }
+  return { app, data, identity }
 }

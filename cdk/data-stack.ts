@@ -7,7 +7,8 @@ import type { Construct } from 'constructs'
 import Value from 'typebox/value'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import { settings } from '#shared/contract/setting.ts'
-import type { Stage } from './stage.ts'
+import { namesOf, type ResourceNames } from './resource-names.ts'
+import { environmentOf, type Stage } from './stage.ts'
 
 /**
  * Far above MAX_ATTEMPTS: failed tries are counted in the database and dead-lettered with their reason. Receives also
@@ -27,15 +28,15 @@ export class DataStack extends Stack {
 
   constructor(scope: Construct, id: string, stage: Stage) {
     super(scope, id, {
-      env: { region: stage.region, ...(stage.account && { account: stage.account }) },
+      env: environmentOf(stage),
       description: 'Promenade: bucket, queues and secrets',
       terminationProtection: true,
     })
-    const bucketName = `promenade-${stage.name}-${this.account}-${stage.region}`
-    this.deadLetters = createDeadLetters(this, stage)
-    this.uploads = createUploads(this, stage, this.deadLetters)
-    const policy = allowNotifications(this.uploads, { bucketName, account: this.account })
-    this.bucket = createBucket(this, { bucketName, origins: stage.app_origins })
+    const names = namesOf(stage)
+    this.deadLetters = createDeadLetters(this, names)
+    this.uploads = createUploads(this, names, this.deadLetters)
+    const policy = allowNotifications(this.uploads, names)
+    this.bucket = createBucket(this, { bucketName: names.bucket.name, origins: stage.app_origins })
     notify(this.bucket, this.uploads, policy)
     this.secrets = createSecrets(this, stage)
     for (const [name, value] of Object.entries({
@@ -48,12 +49,9 @@ export class DataStack extends Stack {
   }
 }
 
-function createDeadLetters(scope: Construct, stage: Stage): Queue {
-  const name = `promenade-${stage.name}-uploads`
-  // By name, since a reference to the queue that refers to this one would be a cycle.
-  const source = Stack.of(scope).formatArn({ service: 'sqs', resource: name })
+function createDeadLetters(scope: Construct, { uploads, deadLetters }: ResourceNames): Queue {
   const queue = new Queue(scope, 'DeadLetterQueue', {
-    queueName: `promenade-${stage.name}-dead-letters`,
+    queueName: deadLetters.name,
     encryption: QueueEncryption.SQS_MANAGED,
     enforceSSL: true,
     // Above the other's: a letter keeps the time of its first enqueueing.
@@ -61,15 +59,16 @@ function createDeadLetters(scope: Construct, stage: Stage): Queue {
     removalPolicy: RemovalPolicy.RETAIN,
     redriveAllowPolicy: {
       redrivePermission: RedrivePermission.BY_QUEUE,
-      sourceQueues: [Queue.fromQueueArn(scope, 'Source', source)],
+      // By name: referring to the queue that refers to this one would be a cycle.
+      sourceQueues: [Queue.fromQueueArn(scope, 'Source', uploads.arn)],
     },
   })
   return pinned(queue, 'DeadLetterQueue')
 }
 
-function createUploads(scope: Construct, stage: Stage, deadLetters: Queue): Queue {
+function createUploads(scope: Construct, { uploads }: ResourceNames, deadLetters: Queue): Queue {
   const queue = new Queue(scope, 'UploadQueue', {
-    queueName: `promenade-${stage.name}-uploads`,
+    queueName: uploads.name,
     encryption: QueueEncryption.SQS_MANAGED,
     enforceSSL: true,
     retentionPeriod: Duration.days(4),
@@ -82,7 +81,7 @@ function createUploads(scope: Construct, stage: Stage, deadLetters: Queue): Queu
 }
 
 /** S3 may send for this bucket of this account only; the bucket by its name, since it is made after this. */
-function allowNotifications(queue: Queue, { bucketName, account }: { bucketName: string; account: string }) {
+function allowNotifications(queue: Queue, { bucket, account }: ResourceNames) {
   queue.addToResourcePolicy(
     new PolicyStatement({
       sid: 'NotificationsOfTheBucket',
@@ -90,9 +89,7 @@ function allowNotifications(queue: Queue, { bucketName, account }: { bucketName:
       actions: ['sqs:SendMessage'],
       resources: [queue.queueArn],
       conditions: {
-        ArnEquals: {
-          'aws:SourceArn': Stack.of(queue).formatArn({ service: 's3', region: '', account: '', resource: bucketName }),
-        },
+        ArnEquals: { 'aws:SourceArn': bucket.arn },
         StringEquals: { 'aws:SourceAccount': account },
       },
     }),

@@ -71,6 +71,11 @@ const Stage = Type.Object(
 
 export type Stage = Static<typeof Stage> & { name: string }
 
+/** Where its stacks are. */
+export function environmentOf({ account, region }: Stage) {
+  return { region, ...(account && { account }) }
+}
+
 /** Every fault of a stage's file at once, one line each. */
 export class StageError extends Error {
   override name = 'StageError'
