@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 import { settings } from '#shared/contract/setting.ts'
+import { Limits } from './scaler/settings.ts'
 
 const closed = { additionalProperties: false }
 const origin = '^https://[a-z0-9.-]+(:\\d+)?$|^http://localhost(:\\d+)?$'
@@ -39,32 +40,7 @@ const Stage = Type.Object(
       },
       closed,
     ),
-    scaler: Type.Object(
-      {
-        min_pods: Type.Integer({ minimum: 0, maximum: 50 }),
-        max_pods: Type.Integer({ minimum: 0, maximum: 50 }),
-        seconds_per_picture: Type.Number({
-          exclusiveMinimum: 0,
-          description: 'Of one pod at full batches, as measured',
-        }),
-        target_seconds: Type.Integer({ minimum: 1, description: 'A backlog is to be gone after so long' }),
-        cool_down_seconds: Type.Integer({ minimum: 0, description: 'Pods are too many for so long before one goes' }),
-        ready_seconds: Type.Integer({ minimum: 60, description: 'A pod not running after so long is replaced' }),
-        daily_usd: Type.Number({ minimum: 0, description: 'Spent in a UTC day, no pod runs until the next' }),
-        cloud: Type.Enum(['SECURE', 'COMMUNITY']),
-        gpus: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 8, description: 'The best first' }),
-        min_cuda: Type.String({ pattern: '^\\d+\\.\\d+$', description: 'That the image needs of the host' }),
-        places: Type.Array(
-          Type.Object({ data_center: Type.String({ minLength: 1 }), volume: Type.String({ minLength: 1 }) }, closed),
-          {
-            minItems: 1,
-            maxItems: 4,
-            description: 'Data centres with a network volume for the models, the best first',
-          },
-        ),
-      },
-      closed,
-    ),
+    scaler: Limits,
   },
   closed,
 )
