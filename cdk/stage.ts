@@ -88,8 +88,11 @@ export function checkStage(name: string, value: unknown): Stage {
       Value.Errors(Stage, value).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`),
     )
   }
-  const { min_pods: least, max_pods: most } = value.scaler
-  if (least > most) throw faulty(name, [`/scaler/min_pods must not be above max_pods: ${least} and ${most}`])
+  const { min_pods, max_pods, start_seconds, target_seconds } = value.scaler
+  if (min_pods > max_pods) throw faulty(name, [`/scaler/min_pods must not be above max_pods: ${min_pods}, ${max_pods}`])
+  if (start_seconds >= target_seconds) {
+    throw faulty(name, [`/scaler/start_seconds must be below target_seconds: ${start_seconds}, ${target_seconds}`])
+  }
   return { ...value, name }
 }
 

@@ -46,9 +46,6 @@ export function decide(
   const ours = pods.filter(({ name, status }) => isOurs(name, stage) && status !== 'TERMINATED')
   const spentUsd = spentToday(before, ours, now)
   const isCapReached = spentUsd >= limits.daily_usd
-  const { wanted, reason } = isCapReached
-    ? { wanted: 0, reason: `$${spentUsd.toFixed(2)} spent today, of $${limits.daily_usd}: no pods until midnight UTC` }
-    : wantedFor(backlog, limits)
 
   const faulty = ours.flatMap((pod) => {
     const fault = faultOf(pod, now, limits)
@@ -56,7 +53,12 @@ export function decide(
   })
   const sound = ours.filter(({ id }) => !faulty.some((removal) => removal.id === id))
   const current = sound.filter((pod) => pod.image === image)
-  const running = current.filter(({ status }) => status === 'RUNNING').length
+  const running = current.filter(isRunning).length
+  // One that takes much longer than others is not waited for, though it may still come.
+  const expected = current.filter((pod) => isRunning(pod) || now - pod.createdAt <= 2_000 * limits.start_seconds)
+  const { wanted, reason } = isCapReached
+    ? { wanted: 0, reason: `$${spentUsd.toFixed(2)} spent today, of $${limits.daily_usd}: no pods until midnight UTC` }
+    : wantedFor({ backlog, pods: expected, now }, limits)
   // They work until their successors do.
   const replaced = sound.filter((pod) => pod.image !== image && (running >= wanted || isCapReached))
 
@@ -67,7 +69,7 @@ export function decide(
   return {
     wanted,
     reason,
-    create: Math.max(0, wanted - current.length),
+    create: Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length)),
     remove: [
       ...faulty,
       ...replaced.map((pod) => ({ id: pod.id, reason: `its image is ${pod.image}, no longer wanted` })),
@@ -76,7 +78,7 @@ export function decide(
         reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
       })),
     ],
-    pods: { all: ours.length, running: sound.filter(({ status }) => status === 'RUNNING').length },
+    pods: { all: ours.length, running: sound.filter(isRunning).length },
     isCapReached,
     state: { countedAt: now, spentUsd, ...(tooManySince !== undefined && surplus.length === 0 && { tooManySince }) },
   }
@@ -92,9 +94,16 @@ export function podName(stage: string, unique: string): string {
   return `promenade-${stage}-${unique}`
 }
 
-function wantedFor(backlog: number, limits: Limits): { wanted: number; reason: string } {
-  const { seconds_per_picture, target_seconds, min_pods, max_pods } = limits
-  const needed = Math.ceil((backlog * seconds_per_picture) / target_seconds)
+/** Counts the seconds that each pod has for the work within the target: fewer while it starts, fewer still if it is yet to come. */
+function wantedFor({ backlog, pods, now }: Sight, limits: Limits): { wanted: number; reason: string } {
+  const { seconds_per_picture, start_seconds, target_seconds, min_pods, max_pods } = limits
+  const work = backlog * seconds_per_picture
+  const startsIn = (pod: Pod) => (isRunning(pod) ? 0 : Math.max(0, start_seconds - (now - pod.createdAt) / 1_000))
+  const available = pods.reduce((sum, pod) => sum + target_seconds - startsIn(pod), 0)
+  const needed =
+    work <= available
+      ? Math.ceil(work / target_seconds)
+      : pods.length + Math.ceil((work - available) / (target_seconds - start_seconds))
   const wanted = Math.min(max_pods, Math.max(min_pods, needed))
   const bound = wanted < needed ? `, at most ${max_pods} allowed` : wanted > needed ? `, at least ${min_pods} kept` : ''
   return { wanted, reason: `${backlog} in the queue take ${needed} pods to be done in ${target_seconds} s${bound}` }
@@ -106,10 +115,13 @@ function faultOf({ status, createdAt }: Pod, now: number, { ready_seconds }: Lim
   return undefined
 }
 
+function isRunning({ status }: Pod): boolean {
+  return status === 'RUNNING'
+}
+
 /** Those that do not work yet, then the dearest, then the newest. */
 function firstToGo(a: Pod, b: Pod): number {
-  const works = ({ status }: Pod) => Number(status === 'RUNNING')
-  return works(a) - works(b) || b.usdPerHour - a.usdPerHour || b.createdAt - a.createdAt
+  return Number(isRunning(a)) - Number(isRunning(b)) || b.usdPerHour - a.usdPerHour || b.createdAt - a.createdAt
 }
 
 /** By the prices that RunPod names, from one round to the next; a pod that ends between two is missed for that time. */

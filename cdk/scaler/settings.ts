@@ -8,7 +8,14 @@ export const Limits = Type.Object(
     min_pods: Type.Integer({ minimum: 0, maximum: 50 }),
     max_pods: Type.Integer({ minimum: 0, maximum: 50 }),
     seconds_per_picture: Type.Number({ exclusiveMinimum: 0, description: 'Of one pod at full batches, as measured' }),
-    target_seconds: Type.Integer({ minimum: 1, description: 'A backlog is to be gone after so long' }),
+    start_seconds: Type.Integer({
+      minimum: 1,
+      description: 'Until a pod takes work, as measured, and the minute until it is ordered',
+    }),
+    target_seconds: Type.Integer({
+      minimum: 1,
+      description: 'A backlog is to be gone after so long, above start_seconds',
+    }),
     cool_down_seconds: Type.Integer({ minimum: 0, description: 'Pods are too many for so long before one goes' }),
     ready_seconds: Type.Integer({ minimum: 60, description: 'A pod not running after so long is replaced' }),
     daily_usd: Type.Number({ minimum: 0, description: 'Spent in a UTC day, no pod runs until the next' }),

@@ -11,7 +11,8 @@ const limits: Limits = {
   min_pods: 0,
   max_pods: 3,
   seconds_per_picture: 3,
-  target_seconds: 300,
+  start_seconds: 150,
+  target_seconds: 450,
   cool_down_seconds: 600,
   ready_seconds: 900,
   daily_usd: 10,
@@ -49,7 +50,7 @@ function decideOn(
 const idsOf = ({ remove }: { remove: { id: string }[] }) => remove.map(({ id }) => id)
 
 test('a pod for each backlog that one clears within the target, between least and most', () => {
-  // One pod makes 100 pictures in 300 s.
+  // A pod yet to come makes 100 pictures in the 300 s that are left of the target when it has started.
   for (const [backlog, create] of [
     [0, 0],
     [1, 1],

@@ -14,7 +14,8 @@ const limits: Limits = {
   min_pods: 0,
   max_pods: 3,
   seconds_per_picture: 3,
-  target_seconds: 300,
+  start_seconds: 150,
+  target_seconds: 450,
   cool_down_seconds: 0,
   ready_seconds: 900,
   daily_usd: 10,
@@ -153,7 +154,7 @@ test('a round is one line with its reason, in the metric format of CloudWatch', 
   assert.equal(report.Backlog, 150)
   assert.equal(report.UnattendedBacklog, 150)
   assert.equal(report.CreatedPods, 2)
-  assert.equal(report.reason, '150 in the queue take 2 pods to be done in 300 s')
+  assert.equal(report.reason, '150 in the queue take 2 pods to be done in 450 s')
 })
 
 async function start(t: TestContext, { timeoutMs = 5_000 } = {}) {
