@@ -1,8 +1,10 @@
 import { App, Tags, Validations } from 'aws-cdk-lib'
 import { AwsSolutionsChecks } from 'cdk-nag'
+import { AlarmsStack } from './alarms-stack.ts'
 import configuration from './cdk.json' with { type: 'json' }
 import { DataStack } from './data-stack.ts'
 import { IdentityStack } from './identity-stack.ts'
+import { ScalerStack } from './scaler-stack.ts'
 import type { Stage } from './stage.ts'
 
 /** Every stack of one stage, checked by cdk-nag when it is synthesised. */
@@ -11,7 +13,15 @@ export function createApp(stage: Stage, { outdir }: { outdir: string }) {
   const name = (part: string) => `promenade-${stage.name}-${part}`
   const data = new DataStack(app, name('data'), stage)
   const identity = new IdentityStack(app, name('identity'), stage)
+  const podIdentity = identity.podEnvironment
+  const scaler = new ScalerStack(app, name('scaler'), {
+    stage,
+    apiKeySecret: data.secrets.runpodApiKey.secretArn,
+    podIdentity,
+  })
+  const alarms = new AlarmsStack(app, name('alarms'), { stage, scaler: scaler.scaler })
+  for (const stack of [identity, scaler, alarms]) stack.addStackDependency(data)
   Tags.of(app).add('promenade:stage', stage.name)
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
-  return { app, data, identity }
+  return { app, data, identity, scaler, alarms }
 }

@@ -6,6 +6,7 @@ import type { Construct } from 'constructs'
 import { acknowledgeWildcards, operatorStatements, workerStatements } from './permissions.ts'
 import { namesOf } from './resource-names.ts'
 import { environmentOf, type Stage } from './stage.ts'
+import { runpodSecret } from './worker-environment.ts'
 
 const sessionSeconds = Duration.hours(1).toSeconds()
 
@@ -25,7 +26,8 @@ export class IdentityStack extends Stack {
     }
     createPolicy('OperatorPolicy', 'operator', operatorStatements(names))
     const policy = createPolicy('WorkerPolicy', 'worker', workerStatements(names))
-    this.podEnvironment = stage.pod_identity === 'iam-user' ? createUser(this, policy) : createRole(this, stage, policy)
+    this.podEnvironment =
+      stage.pod_identity === 'iam-user' ? createUser(this, stage, policy) : createRole(this, stage, policy)
   }
 }
 
@@ -69,15 +71,22 @@ function createRole(scope: Construct, stage: Stage, policy: iam.ManagedPolicy): 
     ROLE_ARN: role.roleArn,
   }
   for (const [name, value] of Object.entries(identity)) new CfnOutput(scope, camelCase(name), { value })
-  return identity
+  return {
+    ...identity,
+    WORKER_CERTIFICATE: runpodSecret(stage, 'certificate'),
+    WORKER_PRIVATE_KEY: runpodSecret(stage, 'private_key'),
+  }
 }
 
 /** The keys are made by hand, so that no template ever holds them. */
-function createUser(scope: Construct, policy: iam.ManagedPolicy): Record<string, string> {
+function createUser(scope: Construct, stage: Stage, policy: iam.ManagedPolicy): Record<string, string> {
   const group = new iam.Group(scope, 'Workers', { managedPolicies: [policy] })
   const user = new iam.User(scope, 'Worker', { groups: [group] })
   new CfnOutput(scope, 'UserName', { value: user.userName })
-  return {}
+  return {
+    AWS_ACCESS_KEY_ID: runpodSecret(stage, 'access_key_id'),
+    AWS_SECRET_ACCESS_KEY: runpodSecret(stage, 'secret_access_key'),
+  }
 }
 
 function camelCase(name: string): string {

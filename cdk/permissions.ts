@@ -47,6 +47,15 @@ export function operatorStatements({ bucket, uploads, deadLetters }: ResourceNam
   ]
 }
 
+/** The scaler: counts messages, and remembers from round to round. `apiKey` and `state` are ARNs. */
+export function scalerStatements({ uploads }: ResourceNames, { apiKey, state }: { apiKey: string; state: string }) {
+  return [
+    allow('CountUploads', ['sqs:GetQueueAttributes'], uploads.arn),
+    allow('Remember', ['ssm:GetParameter', 'ssm:PutParameter'], state),
+    allow('ReadItsKey', ['secretsmanager:GetSecretValue'], apiKey),
+  ]
+}
+
 /** Also what tells an object that is not there from one that may not be read. */
 function reachBucket(bucket: ResourceNames['bucket']): PolicyStatement {
   return allow('ReachBucket', ['s3:ListBucket'], bucket.arn)

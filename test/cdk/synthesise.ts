@@ -41,6 +41,11 @@ export function testStage(changes: Partial<Stage> = {}): Stage {
   })
 }
 
+interface Synthesised {
+  stack: Stack
+  template: Template
+}
+
 /** Every stack of the stage with its template. Throws when cdk-nag, or CloudFormation's own rules, find an error. */
 export function synthesise(stage: Stage) {
   const outdir = mkdtempSync(join(tmpdir(), 'promenade-cdk-'))
@@ -51,5 +56,5 @@ export function synthesise(stage: Stage) {
     name,
     { stack, template: Template.fromStack(stack) },
   ])
-  return Object.fromEntries(templates) as Record<keyof typeof stacks, { stack: Stack; template: Template }>
+  return { outdir, ...(Object.fromEntries(templates) as Record<keyof typeof stacks, Synthesised>) }
 }
