@@ -1,4 +1,5 @@
 /** `npm run synth [-- --stage NAME]`, and what the cdk command runs; its `-c stage=NAME` says the same. */
+import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { createApp } from './app.ts'
@@ -18,10 +19,16 @@ try {
 }
 
 function synth({ stage = fromCli().stage ?? 'staging' }: { stage?: string }): void {
-  const outdir = process.env.CDK_OUTDIR ?? fileURLToPath(new URL('../.local/cdk.out', import.meta.url))
-  const { app } = createApp(readStage(stage), { outdir })
+  const { app } = createApp(readStage(stage), { outdir: process.env.CDK_OUTDIR ?? emptyFolder() })
   const { stacks } = app.synth()
   for (const { stackName, templateFullPath } of stacks) console.error(`${stackName}: ${templateFullPath}`)
+}
+
+/** Without the templates of another stage. */
+function emptyFolder(): string {
+  const folder = fileURLToPath(new URL('../.local/cdk.out', import.meta.url))
+  rmSync(folder, { recursive: true, force: true })
+  return folder
 }
 
 function fromCli(): { stage?: string } {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 import { settings } from '#shared/contract/setting.ts'
@@ -62,13 +62,10 @@ export function readStage(name: string): Stage {
   // It is part of the names of pods, which are told apart by it.
   if (!/^[a-z][a-z0-9]{1,15}$/.test(name))
     throw new StageError(`"${name}" is no stage: a to z and 0 to 9 only, 2 to 16`)
-  const file = new URL(`stages/${name}.json`, import.meta.url)
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new StageError(`There is no stage "${name}": ${(error as Error).message}`, { cause: error })
-  }
+  const folder = new URL('stages/', import.meta.url)
+  const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''))
+  if (!names.includes(name)) throw new StageError(`There is no stage "${name}" in cdk/stages, but ${names.join(', ')}`)
+  const text = readFileSync(new URL(`${name}.json`, folder), 'utf8')
   return checkStage(name, parse(name, text))
 }
 
