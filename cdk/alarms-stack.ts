@@ -30,7 +30,7 @@ export class AlarmsStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    { stage, scaler, apiId }: { stage: Stage; scaler: IFunction; apiId?: string },
+    { stage, scaler, apiId }: { stage: Stage; scaler: IFunction; apiId: string },
   ) {
     super(scope, id, { env: environmentOf(stage), description: 'Promenade: alarms and the dashboard' })
     const metrics = metricsOf(stage, { scaler, apiId })
@@ -57,10 +57,7 @@ export class AlarmsStack extends Stack {
 
 type Metrics = ReturnType<typeof metricsOf>
 
-function metricsOf(
-  { name, region, ...stage }: Stage,
-  { scaler, apiId }: { scaler: IFunction; apiId: string | undefined },
-) {
+function metricsOf({ name, region, ...stage }: Stage, { scaler, apiId }: { scaler: IFunction; apiId: string }) {
   const names = namesOf({ name, region, ...stage })
   const minutes = (count: number) => Duration.minutes(count)
   const ofQueue = (queue: string, metricName: string) =>
@@ -77,7 +74,7 @@ function metricsOf(
     new cloudwatch.Metric({
       namespace: 'AWS/ApiGateway',
       metricName,
-      dimensionsMap: { ApiId: apiId ?? '' },
+      dimensionsMap: { ApiId: apiId },
       statistic,
       period: minutes(1),
     })
@@ -97,14 +94,12 @@ function metricsOf(
     spent: ofScaler('SpentTodayUsd'),
     scalerErrors: scaler.metricErrors({ period: minutes(5), statistic: 'Sum' }),
     scalerRounds: scaler.metricInvocations({ period: minutes(5), statistic: 'Sum' }),
-    api: apiId
-      ? {
-          requests: ofApi('Count', 'Sum'),
-          faults: ofApi('5xx', 'Sum'),
-          refused: ofApi('4xx', 'Sum'),
-          latency: ofApi('Latency', 'p99'),
-        }
-      : undefined,
+    api: {
+      requests: ofApi('Count', 'Sum'),
+      faults: ofApi('5xx', 'Sum'),
+      refused: ofApi('4xx', 'Sum'),
+      latency: ofApi('Latency', 'p99'),
+    },
   }
 }
 
@@ -171,7 +166,6 @@ function pipelineSignals({ scaler: limits }: Stage, metrics: Metrics): Signal[] 
 }
 
 function apiSignals({ api }: Metrics): Signal[] {
-  if (!api) return []
   return [
     {
       id: 'ApiFaults',

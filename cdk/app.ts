@@ -1,6 +1,7 @@
 import { App, Tags, Validations } from 'aws-cdk-lib'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { AlarmsStack } from './alarms-stack.ts'
+import { ApiStack } from './api-stack.ts'
 import configuration from './cdk.json' with { type: 'json' }
 import { DataStack } from './data-stack.ts'
 import { IdentityStack } from './identity-stack.ts'
@@ -19,9 +20,12 @@ export function createApp(stage: Stage, { outdir }: { outdir: string }) {
     apiKeySecret: data.secrets.runpodApiKey.secretArn,
     podIdentity,
   })
-  const alarms = new AlarmsStack(app, name('alarms'), { stage, scaler: scaler.scaler })
-  for (const stack of [identity, scaler, alarms]) stack.addStackDependency(data)
+  const { databaseUrl, apiKeys } = data.secrets
+  const secrets = { DATABASE_URL: databaseUrl.secretArn, API_KEYS: apiKeys.secretArn }
+  const api = new ApiStack(app, name('api'), { stage, secrets })
+  const alarms = new AlarmsStack(app, name('alarms'), { stage, scaler: scaler.scaler, apiId: api.apiId })
+  for (const stack of [identity, scaler, api, alarms]) stack.addStackDependency(data)
   Tags.of(app).add('promenade:stage', stage.name)
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
-  return { app, data, identity, scaler, alarms }
+  return { app, data, identity, scaler, api, alarms }
 }

@@ -23,6 +23,20 @@ export function workerStatements({ bucket, uploads, deadLetters }: ResourceNames
   ]
 }
 
+/** The API: looks for pictures, signs uploads and downloads, and sends its own commands. `secrets` are ARNs. */
+export function apiStatements(
+  { bucket, uploads }: ResourceNames,
+  { secrets }: { secrets: string[] },
+): PolicyStatement[] {
+  return [
+    reachBucket(bucket),
+    allow('TakePictures', ['s3:GetObject', 's3:PutObject'], `${bucket.arn}/${uploadsPrefix}*`),
+    allow('HandOutMusic', ['s3:GetObject'], `${bucket.arn}/${generatedPrefix}*`),
+    allow('SendCommands', ['sqs:SendMessage'], uploads.arn),
+    allow('ReadItsSecrets', ['secretsmanager:GetSecretValue'], ...secrets),
+  ]
+}
+
 /** Who runs `npm run dlq`: lists, replays and purges dead letters, and mends what differs between bucket and database. */
 export function operatorStatements({ bucket, uploads, deadLetters }: ResourceNames): PolicyStatement[] {
   return [

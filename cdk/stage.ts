@@ -24,6 +24,23 @@ const Stage = Type.Object(
     pod_identity: Type.Enum(['roles-anywhere', 'iam-user'], {
       description: 'How pods outside AWS prove who they are: a certificate, or the keys of a user',
     }),
+    api: Type.Object(
+      {
+        requests_per_second: Type.Integer({ minimum: 1, maximum: 10_000, description: 'Of all clients; more get 429' }),
+        burst: Type.Integer({ minimum: 1, maximum: 5_000, description: 'That may come at once' }),
+        memory_mb: Type.Integer({ minimum: 256, maximum: 10_240 }),
+        domain: Type.Optional(
+          Type.Object(
+            {
+              name: Type.String({ pattern: '^[a-z0-9.-]+$' }),
+              certificate_arn: Type.String({ pattern: '^arn:aws:acm:', description: 'In the same region' }),
+            },
+            { ...closed, description: 'Its own; without it, the name that AWS gives' },
+          ),
+        ),
+      },
+      closed,
+    ),
     worker: Type.Object(
       {
         image: Type.String({

@@ -60,11 +60,13 @@ test('the alarms are these', () => {
       `${MetricName} ${ComparisonOperator.startsWith('Less') ? '<' : '>='} ${Threshold}, ${EvaluationPeriods} times, without data ${TreatMissingData}`,
   )
   assert.deepEqual(lines.sort(), [
+    '5xx >= 5, 3 times, without data notBreaching',
     'ApproximateAgeOfOldestMessage >= 900, 5 times, without data notBreaching',
     'ApproximateNumberOfMessagesVisible >= 1, 1 times, without data notBreaching',
     'CostCapReached >= 1, 1 times, without data notBreaching',
     'Errors >= 3, 1 times, without data notBreaching',
     'Invocations < 1, 2 times, without data breaching',
+    'Latency >= 29000, 5 times, without data notBreaching',
     'PodsWithoutCapacity >= 1, 10 times, without data notBreaching',
     'UnattendedBacklog >= 1, 5 times, without data notBreaching',
   ])

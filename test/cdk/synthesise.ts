@@ -16,6 +16,7 @@ export function testStage(changes: Partial<Stage> = {}): Stage {
     alarm_email: 'operator@app.example',
     runbook_url: 'https://example.org/runbook',
     pod_identity: 'roles-anywhere',
+    api: { requests_per_second: 50, burst: 100, memory_mb: 1024 },
     worker: {
       image: 'registry.example/consumer:1.2.3',
       disk_gb: 20,

@@ -1,38 +1,19 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { before, type TestContext, test } from 'node:test'
-import { promisify } from 'node:util'
+import { type TestContext, test } from 'node:test'
 import type { ScalerSettings } from '../../../cdk/scaler/settings.ts'
 import { startFakeAws } from '../../fake-aws.ts'
 import { problem, startFakeRunpod } from '../../fake-runpod.ts'
+import { bundleOf, runBundle } from '../bundle.ts'
 import { synthesise, testStage } from '../synthesise.ts'
 
 const apiKey = 'rpa_the-key'
 const { outdir, scaler } = synthesise(testStage())
 const { Resources: resources } = scaler.template.toJSON()
-let bundle: string
-
-/** What Lambda does: the module is loaded once, its handler called for each event. */
-const driver = `
-  const began = performance.now()
-  const { handler } = await import(process.argv[1])
-  const imported = performance.now() - began
-  const error = await handler({}, { getRemainingTimeInMillis: () => 20_000 }).then(() => undefined, String)
-  console.log(JSON.stringify({ imported, error }))
-`
-
-before(() => {
-  const assets = JSON.parse(readFileSync(join(outdir, `${scaler.stack.stackName}.assets.json`), 'utf8'))
-  const sources: { source: { path: string } }[] = Object.values(assets.files)
-  const folder = sources.map(({ source }) => source.path).find((path) => path.startsWith('asset.'))
-  bundle = join(outdir, folder!, 'index.mjs')
-})
+const bundle = bundleOf(scaler.stack, outdir)
 
 test('the bundled function sees the queue, orders pods, remembers, and reports in one line', async (t) => {
   const { runpod, aws, states, run } = await start(t, { visible: '150', inFlight: '50' })
-  const { report, error, imported } = await run()
+  const { report, error, size } = await run()
   assert.equal(error, undefined)
   assert.equal(runpod.pods.size, 2)
   assert.equal(report.Backlog, 200)
@@ -49,7 +30,7 @@ test('the bundled function sees the queue, orders pods, remembers, and reports i
     .flatMap(({ Properties }) => Properties.PolicyDocument.Statement.flatMap(({ Action }) => Action))
     .filter((action) => !action.startsWith('logs:'))
   assert.deepEqual([...aws.operations].sort(), allowed.sort(), 'it may do what it does, and nothing else')
-  t.diagnostic(`${(statSync(bundle).size / 1024).toFixed(0)} KiB, imported in ${imported.toFixed(0)} ms`)
+  t.diagnostic(size)
 })
 
 interface Resource {
@@ -113,13 +94,8 @@ async function start(t: TestContext, { visible, inFlight }: { visible: string; i
     aws,
     states,
     async run() {
-      const args = ['--input-type=module', '--eval', driver, bundle]
-      const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, timeout: 30_000 })
-      const [report, result] = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-      return { report, ...result, output: stdout + stderr }
+      const { log, answers, output, size } = await runBundle(bundle, { env, events: [{}] })
+      return { report: JSON.parse(log[0]!), error: answers[0]?.error, output, size }
     },
   }
 }
