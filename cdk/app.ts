@@ -9,8 +9,8 @@ import { ScalerStack } from './scaler-stack.ts'
 import type { Stage } from './stage.ts'
 
 /** Every stack of one stage, checked by cdk-nag when it is synthesised. */
-export function createApp(stage: Stage, { outdir }: { outdir: string }) {
-  const app = new App({ outdir, analyticsReporting: false, context: configuration.context })
+export function createApp(stage: Stage, { outdir, context = {} }: { outdir: string; context?: object }) {
+  const app = new App({ outdir, analyticsReporting: false, context: { ...configuration.context, ...context } })
   const name = (part: string) => `promenade-${stage.name}-${part}`
   const data = new DataStack(app, name('data'), stage)
   const identity = new IdentityStack(app, name('identity'), stage)

@@ -8,9 +8,9 @@ import { ApiStack } from '../../cdk/api-stack.ts'
 import { type Stack as LocalStack, startStack } from '../../services/local/stack.ts'
 import { startFakeAws } from '../fake-aws.ts'
 import { bundleOf, runBundle } from './bundle.ts'
-import { synthesise, testStage } from './synthesise.ts'
+import { synthesise, testStage, withoutBundles } from './synthesise.ts'
 
-const { outdir, api } = synthesise(testStage())
+const { outdir, api } = synthesise(testStage(), { bundles: true })
 const { template } = api
 const key = 'a-key-of-the-app'
 
@@ -53,7 +53,9 @@ test('a domain of its own is the only way in', () => {
   const domain = { name: 'api.promenade.example', certificate_arn: 'arn:aws:acm:eu-west-1:123456789012:certificate/1' }
   const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:keys'
   const stage = testStage({ api: { ...testStage().api, domain } })
-  const own = Template.fromStack(new ApiStack(new App({ outdir }), 'own', { stage, secrets: { API_KEYS: secretArn } }))
+  const own = Template.fromStack(
+    new ApiStack(new App({ outdir, context: withoutBundles }), 'own', { stage, secrets: { API_KEYS: secretArn } }),
+  )
   own.hasResourceProperties('AWS::ApiGatewayV2::Api', { DisableExecuteApiEndpoint: true })
   own.hasResourceProperties('AWS::ApiGatewayV2::DomainName', {
     DomainName: domain.name,

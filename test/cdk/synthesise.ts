@@ -47,11 +47,14 @@ interface Synthesised {
   template: Template
 }
 
-/** Every stack of the stage with its template. Throws when cdk-nag, or CloudFormation's own rules, find an error. */
-export function synthesise(stage: Stage) {
+/** Stacks of which the functions are bundled: none. */
+export const withoutBundles = { 'aws:cdk:bundling-stacks': [] }
+
+/** Every stack of the stage with its template, and the functions' bundles if they are wanted. Throws when cdk-nag, or CloudFormation's own rules, find an error. */
+export function synthesise(stage: Stage, { bundles = false } = {}) {
   const outdir = mkdtempSync(join(tmpdir(), 'promenade-cdk-'))
   after(() => rmSync(outdir, { recursive: true }))
-  const { app, ...stacks } = createApp(stage, { outdir })
+  const { app, ...stacks } = createApp(stage, { outdir, context: bundles ? {} : withoutBundles })
   app.synth()
   const templates = Object.entries(stacks).map(([name, stack]: [string, Stack]) => [
     name,

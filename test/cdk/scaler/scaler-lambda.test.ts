@@ -7,7 +7,7 @@ import { bundleOf, runBundle } from '../bundle.ts'
 import { synthesise, testStage } from '../synthesise.ts'
 
 const apiKey = 'rpa_the-key'
-const { outdir, scaler } = synthesise(testStage())
+const { outdir, scaler } = synthesise(testStage(), { bundles: true })
 const { Resources: resources } = scaler.template.toJSON()
 const bundle = bundleOf(scaler.stack, outdir)
 
