@@ -39,7 +39,7 @@ export class AlarmsStack extends Stack {
     const action = new SnsAction(topic)
     for (const signal of [...pipelineSignals(stage, metrics), ...apiSignals(metrics)]) {
       const alarm = new cloudwatch.Alarm(this, signal.id, {
-        alarmName: `promenade-${stage.name}: ${signal.heading}`,
+        alarmName: `promenade-${stage.name} ${signal.heading}`,
         alarmDescription: `${signal.text} What to do: ${stage.runbook_url}#${anchorOf(signal.heading)}`,
         metric: signal.metric,
         threshold: signal.threshold,

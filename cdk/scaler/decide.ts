@@ -41,7 +41,7 @@ export interface Decision {
 export function decide(
   { now, backlog, pods }: Sight,
   before: State | undefined,
-  { stage, image, limits }: { stage: string; image: string; limits: Limits },
+  { stage, revision, limits }: { stage: string; revision: string; limits: Limits },
 ): Decision {
   const ours = pods.filter(({ name, status }) => isOurs(name, stage) && status !== 'TERMINATED')
   const spentUsd = spentToday(before, ours, now)
@@ -52,7 +52,8 @@ export function decide(
     return fault ? [{ id: pod.id, reason: fault }] : []
   })
   const sound = ours.filter(({ id }) => !faulty.some((removal) => removal.id === id))
-  const current = sound.filter((pod) => pod.image === image)
+  const isCurrent = ({ name }: Pod) => name.startsWith(podName(stage, revision, ''))
+  const current = sound.filter(isCurrent)
   const running = current.filter(isRunning).length
   // One that takes much longer than others is not waited for, though it may still come.
   const expected = current.filter((pod) => isRunning(pod) || now - pod.createdAt <= 2_000 * limits.start_seconds)
@@ -60,7 +61,7 @@ export function decide(
     ? { wanted: 0, reason: `$${spentUsd.toFixed(2)} spent today, of $${limits.daily_usd}: no pods until midnight UTC` }
     : wantedFor({ backlog, pods: expected, now }, limits)
   // They work until their successors do.
-  const replaced = sound.filter((pod) => pod.image !== image && (running >= wanted || isCapReached))
+  const replaced = sound.filter((pod) => !isCurrent(pod) && (running >= wanted || isCapReached))
 
   const tooManySince = current.length > wanted ? (before?.tooManySince ?? now) : undefined
   const isCool = tooManySince !== undefined && now - tooManySince >= limits.cool_down_seconds * 1_000
@@ -72,7 +73,7 @@ export function decide(
     create: Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length)),
     remove: [
       ...faulty,
-      ...replaced.map((pod) => ({ id: pod.id, reason: `its image is ${pod.image}, no longer wanted` })),
+      ...replaced.map(({ id }) => ({ id, reason: `it was ordered with other settings than ${revision}` })),
       ...surplus.map(({ id }) => ({
         id,
         reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
@@ -86,12 +87,12 @@ export function decide(
 
 /** As names are made by `podName`: another stage's, or a pod made by hand, is never touched. */
 export function isOurs(name: string, stage: string): boolean {
-  return new RegExp(`^promenade-${stage}-[0-9a-f]{8}$`).test(name)
+  return new RegExp(`^promenade-${stage}-[0-9a-f]{8}-[0-9a-f]{8}$`).test(name)
 }
 
-/** `unique`: 8 hexadecimal digits. */
-export function podName(stage: string, unique: string): string {
-  return `promenade-${stage}-${unique}`
+/** `revision`: of the settings that pods are ordered with; `unique`: the pod's own. Both 8 hexadecimal digits. */
+export function podName(stage: string, revision: string, unique: string): string {
+  return `promenade-${stage}-${revision}-${unique}`
 }
 
 /** Counts the seconds that each pod has for the work within the target: fewer while it starts, fewer still if it is yet to come. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Decision, decide, podName, type State } from './decide.ts'
 import { type PodOrder, type Runpod, RunpodError } from './runpod.ts'
 import type { ScalerSettings } from './settings.ts'
@@ -51,7 +52,8 @@ export async function runRound({
   if (!Number.isInteger(backlog))
     throw new Error(`SQS counts ${visible} and ${inFlight} messages, which are no numbers`)
   const { stage, limits, pod } = settings
-  const decision = decide({ now: now(), backlog, pods }, before, { stage, limits, image: pod.image })
+  const revision = revisionOf(pod)
+  const decision = decide({ now: now(), backlog, pods }, before, { stage, limits, revision })
   // First, so that a round cut off here counts no cost twice.
   await states.write(decision.state, signal)
 
@@ -67,7 +69,7 @@ export async function runRound({
   const candidates = candidatesOf(settings)
   for (let count = 0; count < decision.create; count++) {
     try {
-      const id = await createFirst(candidates, podName(stage, unique()))
+      const id = await createFirst(candidates, podName(stage, revision, unique()))
       if (id === undefined) {
         round.withoutCapacity.pods = decision.create - count
         break
@@ -95,6 +97,11 @@ export async function runRound({
     }
     return undefined
   }
+}
+
+/** The same for the same image and settings: a pod that has others is replaced. */
+export function revisionOf(pod: ScalerSettings['pod']): string {
+  return createHash('sha256').update(JSON.stringify(pod)).digest('hex').slice(0, 8)
 }
 
 /** Every GPU in the first place before the next place. */

@@ -8,7 +8,6 @@ const ListedPod = Type.Object({
   name: Type.String(),
   /** PROVISIONING, STARTING, RUNNING, EXITED, ERROR or TERMINATED; any other counts as not running. */
   status: Type.String(),
-  image: Type.String(),
   cost: Type.Number(),
   createdAt: Type.String(),
 })
@@ -17,7 +16,7 @@ const Fault = Type.Object({ detail: Type.String() })
 
 type ListedPod = Static<typeof ListedPod>
 
-export interface Pod extends Pick<ListedPod, 'id' | 'name' | 'status' | 'image'> {
+export interface Pod extends Pick<ListedPod, 'id' | 'name' | 'status'> {
   usdPerHour: number
   /** Milliseconds since 1970. */
   createdAt: number
@@ -146,10 +145,10 @@ export function createRunpod({
   }
 }
 
-function toPod({ id, name, status, image, cost, createdAt }: ListedPod): Pod {
+function toPod({ id, name, status, cost, createdAt }: ListedPod): Pod {
   const time = Date.parse(createdAt)
   if (Number.isNaN(time)) throw new RunpodError(`pod ${id}: "${createdAt.slice(0, 40)}" is no time`)
-  return { id, name, status, image, usdPerHour: cost, createdAt: time }
+  return { id, name, status, usdPerHour: cost, createdAt: time }
 }
 
 function isPassing({ status }: RunpodError): boolean {

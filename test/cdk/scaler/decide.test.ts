@@ -6,7 +6,8 @@ import type { Limits } from '../../../cdk/scaler/settings.ts'
 
 const now = Date.parse('2026-03-04T12:00:00Z')
 const minute = 60_000
-const image = 'consumer:2'
+const revision = '2222aaaa'
+const old = { name: 'promenade-testing-1111aaaa-00000001' }
 const limits: Limits = {
   min_pods: 0,
   max_pods: 3,
@@ -23,11 +24,10 @@ const limits: Limits = {
 }
 
 function pod(number: number, changes: Partial<Pod> = {}): Pod {
-  const name = `promenade-testing-0000000${number}`
+  const name = `promenade-testing-${revision}-0000000${number}`
   return {
     id: `pod${number}`,
     name,
-    image,
     status: 'RUNNING',
     usdPerHour: 0.5,
     createdAt: now - 60 * minute,
@@ -42,7 +42,7 @@ function decideOn(
   const given = { now, backlog: 0, pods: [], ...sight }
   return decide(given, before ?? { countedAt: given.now, spentUsd: 0 }, {
     stage: 'testing',
-    image,
+    revision,
     limits: { ...limits, ...changes },
   })
 }
@@ -112,19 +112,24 @@ test('a pod that never became ready, has stopped or has failed goes at once, and
   assert.deepEqual(decideOn({ backlog: 1, pods: [pod(1, { ...late, createdAt: now - 15 * minute })] }).remove, [])
 })
 
-test('pods of an earlier image work until their successors do', () => {
-  const old = pod(1, { image: 'consumer:1' })
-  const made = decideOn({ backlog: 1, pods: [old] })
+test('pods of an earlier image, or other settings, work until their successors do', () => {
+  const earlier = pod(1, old)
+  const made = decideOn({ backlog: 1, pods: [earlier] })
   assert.deepEqual([made.create, made.remove], [1, []])
-  const starting = decideOn({ backlog: 1, pods: [old, pod(2, { status: 'STARTING', createdAt: now })] })
+  const starting = decideOn({ backlog: 1, pods: [earlier, pod(2, { status: 'STARTING', createdAt: now })] })
   assert.deepEqual([starting.create, starting.remove], [0, []])
-  const running = decideOn({ backlog: 1, pods: [old, pod(2)] })
-  assert.deepEqual(running.remove, [{ id: 'pod1', reason: 'its image is consumer:1, no longer wanted' }])
-  assert.deepEqual(idsOf(decideOn({ backlog: 0, pods: [old] })), ['pod1'])
+  const running = decideOn({ backlog: 1, pods: [earlier, pod(2)] })
+  assert.deepEqual(running.remove, [{ id: 'pod1', reason: 'it was ordered with other settings than 2222aaaa' }])
+  assert.deepEqual(idsOf(decideOn({ backlog: 0, pods: [earlier] })), ['pod1'])
 })
 
 test('pods of other stages, and of people, are neither counted nor touched', () => {
-  const names = ['promenade-production-00000001', 'promenade-testing-by-hand', 'my-pod', 'promenade-testing-000000001']
+  const names = [
+    'promenade-production-2222aaaa-00000001',
+    'promenade-testing-by-hand',
+    'my-pod',
+    'promenade-testing-00000001',
+  ]
   for (const name of names) assert.equal(isOurs(name, 'testing'), false, name)
   const pods = names.map((name, index) => pod(index, { name, status: 'ERROR', usdPerHour: 100 }))
   const { remove, create, state } = decideOn(
@@ -147,12 +152,12 @@ test('costs are counted from round to round, and from midnight UTC anew', () => 
 
 test('without a state, all that runs is taken to have cost since midnight', () => {
   const sight = { now, backlog: 1, pods: [pod(1, { createdAt: now - 24 * 60 * minute })] }
-  assert.equal(decide(sight, undefined, { stage: 'testing', image, limits }).state.spentUsd, 12 * 0.5)
+  assert.equal(decide(sight, undefined, { stage: 'testing', revision, limits }).state.spentUsd, 12 * 0.5)
 })
 
 test('at the daily cap every pod goes, kept ones too, until midnight UTC', () => {
   const before = { countedAt: now - 60 * minute, spentUsd: 9.5 }
-  const pods = [pod(1), pod(2, { image: 'consumer:1', usdPerHour: 0 })]
+  const pods = [pod(1), pod(2, { ...old, usdPerHour: 0 })]
   const capped = decideOn({ backlog: 500, pods }, { before, min_pods: 1 })
   assert.deepEqual([capped.wanted, capped.create, capped.isCapReached], [0, 0, true])
   assert.deepEqual(idsOf(capped).sort(), ['pod1', 'pod2'])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { State } from '../../../cdk/scaler/decide.ts'
 import { reportOf } from '../../../cdk/scaler/report.ts'
-import { runRound } from '../../../cdk/scaler/round.ts'
+import { revisionOf, runRound } from '../../../cdk/scaler/round.ts'
 import { createRunpod, RunpodError } from '../../../cdk/scaler/runpod.ts'
 import type { Limits } from '../../../cdk/scaler/settings.ts'
 import { problem, startFakeRunpod } from '../../fake-runpod.ts'
@@ -47,7 +47,7 @@ test('the first GPU in the first place with one left is ordered, with its networ
     'what is sold out is not asked for twice',
   )
   assert.deepEqual(orders.at(-1), {
-    name: 'promenade-testing-00000002',
+    name: `promenade-testing-${revisionOf(pod)}-00000002`,
     image: 'consumer:2',
     registry: 'reg1',
     disk: 20,

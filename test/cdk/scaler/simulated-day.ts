@@ -1,10 +1,10 @@
-import type { State } from '../../../cdk/scaler/decide.ts'
-import { runRound } from '../../../cdk/scaler/round.ts'
+import { podName, type State } from '../../../cdk/scaler/decide.ts'
+import { revisionOf, runRound } from '../../../cdk/scaler/round.ts'
 import { type Pod, type PodOrder, RunpodError } from '../../../cdk/scaler/runpod.ts'
 import type { Limits } from '../../../cdk/scaler/settings.ts'
 import { createUniform } from '../../../services/consumer/musicgen/random.ts'
 
-const image = 'consumer:1'
+const order = { image: 'consumer:1', disk_gb: 20, model_path: '/models', environment: {} }
 const daySeconds = 86_400
 const roundSeconds = 60
 /** Pictures in an hour, from midnight: quiet nights, and a day that is busiest in the evening. */
@@ -92,7 +92,7 @@ export async function simulateDay({
     }
     if (!alwaysOn && second % roundSeconds === 0) {
       await runRound({
-        settings: { stage: 'testing', limits, pod: { image, disk_gb: 20, model_path: '/models', environment: {} } },
+        settings: { stage: 'testing', limits, pod: order },
         runpod: cloud,
         depth: async () => ({ visible: waiting.length, inFlight: 0 }),
         states: {
@@ -144,12 +144,17 @@ function createCloud(uniform: () => number) {
   let second = 0
   let usd = 0
 
-  function add({ readyAt, name = `promenade-testing-${nextUnique()}` }: { readyAt: number; name?: string }): Pod {
+  function add({
+    readyAt,
+    name = podName('testing', revisionOf(order), nextUnique()),
+  }: {
+    readyAt: number
+    name?: string
+  }): Pod {
     const id = `pod${++made}`
     const pod = {
       id,
       name,
-      image,
       status: 'STARTING',
       usdPerHour: market.usdPerHour,
       createdAt: second * 1_000,
