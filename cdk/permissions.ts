@@ -30,7 +30,7 @@ export function apiStatements(
 ): PolicyStatement[] {
   return [
     reachBucket(bucket),
-    allow('TakePictures', ['s3:GetObject', 's3:PutObject'], `${bucket.arn}/${uploadsPrefix}*`),
+    allow('TakePictures', ['s3:GetObject', 's3:GetObjectVersion', 's3:PutObject'], `${bucket.arn}/${uploadsPrefix}*`),
     allow('HandOutMusic', ['s3:GetObject'], `${bucket.arn}/${generatedPrefix}*`),
     allow('SendCommands', ['sqs:SendMessage'], uploads.arn),
     allow('ReadItsSecrets', ['secretsmanager:GetSecretValue'], ...secrets),

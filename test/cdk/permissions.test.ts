@@ -20,8 +20,9 @@ import { s3Notification } from '#shared/contract/s3-notification.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createResults } from '#shared/db/results.ts'
-import { operatorStatements, workerStatements } from '../../cdk/permissions.ts'
+import { apiStatements, operatorStatements, workerStatements } from '../../cdk/permissions.ts'
 import { namesOf } from '../../cdk/resource-names.ts'
+import { createService, serviceSettings } from '../../services/api/service.ts'
 import { consumerSettings, createConsumer } from '../../services/consumer/app.ts'
 import { type Stack as LocalStack, startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
@@ -48,6 +49,9 @@ before(async () => {
   const { QUEUE_URL, DLQ_URL } = local.env as { QUEUE_URL: string; DLQ_URL: string }
   const settings = { AWS_ENDPOINT_URL: proxy.endpoint, QUEUE_URL: byProxy(QUEUE_URL), DLQ_URL: byProxy(DLQ_URL) }
   env = { ...local.env, ...settings, PATH: process.env.PATH! }
+  // Where the SDK looks that is not told.
+  process.env.AWS_ACCESS_KEY_ID = credentials.accessKeyId
+  process.env.AWS_SECRET_ACCESS_KEY = credentials.secretAccessKey
 })
 
 after(async () => {
@@ -92,6 +96,26 @@ test('a worker may do what the consumer does, and nothing else', async () => {
     await database.close()
   }
   check(workerStatements, proxy.calls.splice(0))
+})
+
+test('the API may do what it does, and sign what it hands out, and nothing else', async () => {
+  const { app, close } = await createService(readConfig(serviceSettings, { ...env, AUTH: 'none', LOG_LEVEL: 'silent' }))
+  try {
+    await app.inject('/readyz')
+    await app.inject('/v1/results/uploads/unknown.jpg')
+    await app.inject('/v1/results/uploads/unknown.jpg?version=v2')
+    const generation = { key: 'uploads/composed.jpg' }
+    await app.inject({ method: 'POST', url: '/v1/generations', payload: generation })
+    // What is signed is done by clients, with the rights of who signed.
+    const payload = { content_type: 'image/jpeg', size_bytes: 3, method: 'PUT' }
+    const { upload } = (await app.inject({ method: 'POST', url: '/v1/uploads', payload })).json()
+    await fetch(upload.url, { method: 'PUT', headers: upload.headers, body: 'abc' })
+    const { music_url: music } = (await app.inject('/v1/results/uploads/composed.jpg?music_url=presigned')).json()
+    await fetch(music)
+  } finally {
+    await close()
+  }
+  check((names) => apiStatements(names, { secrets: [] }).slice(0, -1), proxy.calls.splice(0))
 })
 
 test('an operator may do what npm run dlq does, and nothing else', async () => {
