@@ -2,9 +2,11 @@ import awsLambdaFastify from '@fastify/aws-lambda'
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
 import { readConfig } from '#shared/config.ts'
 import { asSent } from './gateway-event.ts'
+import { readSecretSettings } from './secret-settings.ts'
 import { createService, serviceSettings } from './service.ts'
 
-const { app } = await createService(readConfig(serviceSettings, process.env), { onLambda: true })
+const env = await readSecretSettings(process.env)
+const { app } = await createService(readConfig(serviceSettings, env), { onLambda: true })
 const answer = awsLambdaFastify(app, { decorateRequest: false, parseCommaSeparatedQueryParams: false })
 await app.ready()
 

@@ -99,6 +99,12 @@ export const settings = {
   TRUST_PROXY: Type.Optional(
     Type.String({ description: 'Addresses and networks of the proxies before the API, separated by commas' }),
   ),
+  SECRETS: Type.Optional(
+    Type.String({
+      pattern: '^\\{.*\\}$',
+      description: 'On AWS Lambda: JSON object of settings and the secrets of Secrets Manager that hold their values',
+    }),
+  ),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),
 } as const
 

@@ -7,6 +7,7 @@ import { benchMusicgen, benchQuantisation, type MusicgenBench } from './musicgen
 import { type Size, sizes } from './musicgen-shape.ts'
 import type { Precision } from './musicgen-task.ts'
 import { benchPipeline } from './pipeline.ts'
+import { benchScaler } from './scaler.ts'
 import { formatTable } from './table.ts'
 
 const ms = (value: number) => `${value.toFixed(0)} ms`
@@ -151,6 +152,30 @@ command
         'logit error': (row) => `${(100 * row.relative_logit_error).toFixed(2)} %`,
         'same tokens': (row) => `${(100 * row.token_agreement).toFixed(1)} %`,
         'PCM dB': (row) => row.pcm_decibels?.toFixed(1) ?? 'same',
+      }),
+    )
+  })
+
+command
+  .command('scaler')
+  .description('a simulated day of pictures with pods that follow the queue, beside pods that are always on')
+  .option('--json', 'print one JSON object')
+  .action(async ({ json }: { json?: boolean }) => {
+    const figures = await benchScaler({ seeds: [1, 2, 3] })
+    if (json) return console.log(JSON.stringify(figures))
+    console.log(`Target ${figures.target_seconds} s, $${figures.usd_per_hour.toFixed(2)} an hour and pod`)
+    console.log(
+      formatTable(figures.rows, {
+        '': (row) => row.name,
+        pictures: (row) => String(row.pictures),
+        $: (row) => row.usd.toFixed(2),
+        'oracle $': (row) => row.oracle_usd.toFixed(2),
+        'median s': (row) => String(row.seconds.median),
+        'p95 s': (row) => String(row.seconds.p95),
+        'max s': (row) => String(row.seconds.max),
+        'bursts s': (row) => row.burst_seconds.join(', '),
+        'most pods': (row) => String(row.most_pods),
+        ordered: (row) => String(row.ordered),
       }),
     )
   })

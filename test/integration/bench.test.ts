@@ -42,4 +42,13 @@ describe('npm run bench', () => {
     assert.match(lines[1]!, /fp16 +0\.\d\d %/)
     assert.match(lines[2]!, /int8 +\d\.\d\d %/)
   })
+
+  it('sets the scaler beside pods that are always on', async () => {
+    const { rows } = JSON.parse(await bench('scaler', '--json'))
+    assert.deepEqual(
+      rows.slice(0, 3).map(({ name }: { name: string }) => name),
+      ['day 1: scaler', 'day 1: 1 always on', 'day 1: 5 always on'],
+    )
+    assert.ok(rows[0].usd < rows[2].usd / 4)
+  })
 })

@@ -1,0 +1,217 @@
+import { Duration, Stack } from 'aws-cdk-lib'
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
+import type { IFunction } from 'aws-cdk-lib/aws-lambda'
+import { Topic } from 'aws-cdk-lib/aws-sns'
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
+import type { Construct } from 'constructs'
+import { namesOf } from './resource-names.ts'
+import { type MetricName, namespace } from './scaler/report.ts'
+import { environmentOf, type Stage } from './stage.ts'
+
+const { GREATER_THAN_OR_EQUAL_TO_THRESHOLD, LESS_THAN_THRESHOLD } = cloudwatch.ComparisonOperator
+const { BREACHING, NOT_BREACHING } = cloudwatch.TreatMissingData
+
+interface Signal {
+  id: string
+  /** Of the runbook. */
+  heading: string
+  text: string
+  metric: cloudwatch.Metric
+  threshold: number
+  /** Periods of the metric in a row. */
+  periods: number
+  /** Instead of reaching the threshold, staying below it. */
+  isTooFew?: boolean
+}
+
+/** What has to be looked after, and a page that shows how it goes. */
+export class AlarmsStack extends Stack {
+  constructor(
+    scope: Construct,
+    id: string,
+    { stage, scaler, apiId }: { stage: Stage; scaler: IFunction; apiId: string },
+  ) {
+    super(scope, id, { env: environmentOf(stage), description: 'Promenade: alarms and the dashboard' })
+    const metrics = metricsOf(stage, { scaler, apiId })
+    const topic = new Topic(this, 'Alarms', { topicName: `promenade-${stage.name}-alarms`, enforceSSL: true })
+    if (stage.alarm_email) topic.addSubscription(new EmailSubscription(stage.alarm_email))
+    const action = new SnsAction(topic)
+    for (const signal of [...pipelineSignals(stage, metrics), ...apiSignals(metrics)]) {
+      const alarm = new cloudwatch.Alarm(this, signal.id, {
+        alarmName: `promenade-${stage.name} ${signal.heading}`,
+        alarmDescription: `${signal.text} What to do: ${stage.runbook_url}#${anchorOf(signal.heading)}`,
+        metric: signal.metric,
+        threshold: signal.threshold,
+        evaluationPeriods: signal.periods,
+        comparisonOperator: signal.isTooFew ? LESS_THAN_THRESHOLD : GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        // What a function did not say for lack of rounds has an alarm of its own.
+        treatMissingData: signal.isTooFew ? BREACHING : NOT_BREACHING,
+      })
+      alarm.addAlarmAction(action)
+      alarm.addOkAction(action)
+    }
+    createDashboard(this, stage, metrics)
+  }
+}
+
+type Metrics = ReturnType<typeof metricsOf>
+
+function metricsOf({ name, region, ...stage }: Stage, { scaler, apiId }: { scaler: IFunction; apiId: string }) {
+  const names = namesOf({ name, region, ...stage })
+  const minutes = (count: number) => Duration.minutes(count)
+  const ofQueue = (queue: string, metricName: string) =>
+    new cloudwatch.Metric({
+      namespace: 'AWS/SQS',
+      metricName,
+      dimensionsMap: { QueueName: queue },
+      statistic: 'Maximum',
+      period: minutes(1),
+    })
+  const ofScaler = (metricName: MetricName, statistic = 'Maximum') =>
+    new cloudwatch.Metric({ namespace, metricName, dimensionsMap: { Stage: name }, statistic, period: minutes(1) })
+  const ofApi = (metricName: string, statistic: string) =>
+    new cloudwatch.Metric({
+      namespace: 'AWS/ApiGateway',
+      metricName,
+      dimensionsMap: { ApiId: apiId },
+      statistic,
+      period: minutes(1),
+    })
+  return {
+    waiting: ofQueue(names.uploads.name, 'ApproximateNumberOfMessagesVisible'),
+    inWork: ofQueue(names.uploads.name, 'ApproximateNumberOfMessagesNotVisible'),
+    oldestSeconds: ofQueue(names.uploads.name, 'ApproximateAgeOfOldestMessage'),
+    deadLetters: ofQueue(names.deadLetters.name, 'ApproximateNumberOfMessagesVisible'),
+    unattended: ofScaler('UnattendedBacklog'),
+    withoutCapacity: ofScaler('PodsWithoutCapacity'),
+    capReached: ofScaler('CostCapReached'),
+    wanted: ofScaler('WantedPods'),
+    running: ofScaler('RunningPods'),
+    pods: ofScaler('Pods'),
+    created: ofScaler('CreatedPods', 'Sum'),
+    removed: ofScaler('RemovedPods', 'Sum'),
+    spent: ofScaler('SpentTodayUsd'),
+    scalerErrors: scaler.metricErrors({ period: minutes(5), statistic: 'Sum' }),
+    scalerRounds: scaler.metricInvocations({ period: minutes(5), statistic: 'Sum' }),
+    api: {
+      requests: ofApi('Count', 'Sum'),
+      faults: ofApi('5xx', 'Sum'),
+      refused: ofApi('4xx', 'Sum'),
+      latency: ofApi('Latency', 'p99'),
+    },
+  }
+}
+
+function pipelineSignals({ scaler: limits }: Stage, metrics: Metrics): Signal[] {
+  return [
+    {
+      id: 'DeadLetters',
+      heading: 'Dead letters',
+      text: 'Pictures have failed for good.',
+      metric: metrics.deadLetters,
+      threshold: 1,
+      periods: 1,
+    },
+    {
+      id: 'OldMessages',
+      heading: 'Pictures wait too long',
+      text: `The oldest message has waited for more than twice the ${limits.target_seconds} s that it should.`,
+      metric: metrics.oldestSeconds,
+      threshold: 2 * limits.target_seconds,
+      periods: 5,
+    },
+    {
+      id: 'UnattendedBacklog',
+      heading: 'A backlog without pods',
+      text: 'Pictures wait, and no pod has come to work on them.',
+      metric: metrics.unattended,
+      threshold: 1,
+      periods: Math.ceil((2 * limits.start_seconds) / 60),
+    },
+    {
+      id: 'NoCapacity',
+      heading: 'No GPU to be had',
+      text: 'RunPod has none of the GPUs in any of the places.',
+      metric: metrics.withoutCapacity,
+      threshold: 1,
+      periods: 10,
+    },
+    {
+      id: 'ScalerErrors',
+      heading: 'The scaler fails',
+      text: 'Several of its rounds have ended with an error.',
+      metric: metrics.scalerErrors,
+      threshold: 3,
+      periods: 1,
+    },
+    {
+      id: 'ScalerSilent',
+      heading: 'The scaler does not run',
+      text: 'Pods are neither ordered nor ended, and go on costing money.',
+      metric: metrics.scalerRounds,
+      threshold: 1,
+      periods: 2,
+      isTooFew: true,
+    },
+    {
+      id: 'CostCap',
+      heading: 'The daily cost cap is reached',
+      text: `$${limits.daily_usd} were spent on pods: none runs until midnight UTC.`,
+      metric: metrics.capReached,
+      threshold: 1,
+      periods: 1,
+    },
+  ]
+}
+
+function apiSignals({ api }: Metrics): Signal[] {
+  return [
+    {
+      id: 'ApiFaults',
+      heading: 'The API answers with errors',
+      text: 'Five requests a minute and more have ended with a status of 500 and above.',
+      metric: api.faults,
+      threshold: 5,
+      periods: 3,
+    },
+    {
+      id: 'ApiLatency',
+      heading: 'The API is slow',
+      text: 'One request in a hundred takes as long as the gateway allows, which is 30 s.',
+      metric: api.latency,
+      threshold: 29_000,
+      periods: 5,
+    },
+  ]
+}
+
+function createDashboard(scope: Construct, stage: Stage, metrics: Metrics): void {
+  const graph = (title: string, left: cloudwatch.IMetric[], right: cloudwatch.IMetric[] = []) =>
+    new cloudwatch.GraphWidget({ title, left, right, width: 12, height: 6 })
+  const { api } = metrics
+  new cloudwatch.Dashboard(scope, 'Dashboard', {
+    dashboardName: `promenade-${stage.name}`,
+    widgets: [
+      [
+        graph('Pictures', [metrics.waiting, metrics.inWork], [metrics.oldestSeconds]),
+        graph('Pods', [metrics.wanted, metrics.running, metrics.pods], [metrics.created, metrics.removed]),
+      ],
+      [
+        graph('Dead letters and what has no pod', [metrics.deadLetters, metrics.unattended, metrics.withoutCapacity]),
+        graph('USD on pods since midnight UTC', [metrics.spent], [metrics.scalerErrors]),
+      ],
+      ...(api
+        ? [[graph('Requests', [api.requests, api.refused, api.faults]), graph('Latency, ms', [api.latency])]]
+        : []),
+    ],
+  })
+}
+
+/** As GitHub makes them of headings. */
+export function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^a-z0-9 -]/g, '')
+    .replaceAll(' ', '-')
+}

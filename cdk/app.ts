@@ -1,0 +1,31 @@
+import { App, Tags, Validations } from 'aws-cdk-lib'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { AlarmsStack } from './alarms-stack.ts'
+import { ApiStack } from './api-stack.ts'
+import configuration from './cdk.json' with { type: 'json' }
+import { DataStack } from './data-stack.ts'
+import { IdentityStack } from './identity-stack.ts'
+import { ScalerStack } from './scaler-stack.ts'
+import type { Stage } from './stage.ts'
+
+/** Every stack of one stage, checked by cdk-nag when it is synthesised. */
+export function createApp(stage: Stage, { outdir, context = {} }: { outdir: string; context?: object }) {
+  const app = new App({ outdir, analyticsReporting: false, context: { ...configuration.context, ...context } })
+  const name = (part: string) => `promenade-${stage.name}-${part}`
+  const data = new DataStack(app, name('data'), stage)
+  const identity = new IdentityStack(app, name('identity'), stage)
+  const podIdentity = identity.podEnvironment
+  const scaler = new ScalerStack(app, name('scaler'), {
+    stage,
+    apiKeySecret: data.secrets.runpodApiKey.secretArn,
+    podIdentity,
+  })
+  const { databaseUrl, apiKeys } = data.secrets
+  const secrets = { DATABASE_URL: databaseUrl.secretArn, API_KEYS: apiKeys.secretArn }
+  const api = new ApiStack(app, name('api'), { stage, secrets })
+  const alarms = new AlarmsStack(app, name('alarms'), { stage, scaler: scaler.scaler, apiId: api.apiId })
+  for (const stack of [identity, scaler, api, alarms]) stack.addStackDependency(data)
+  Tags.of(app).add('promenade:stage', stage.name)
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  return { app, data, identity, scaler, api, alarms }
+}

@@ -1,0 +1,68 @@
+import { fileURLToPath } from 'node:url'
+import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import { type PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda'
+import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
+import { type CfnLogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
+import type { Construct } from 'constructs'
+import { allow } from './permissions.ts'
+
+const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+
+export interface FunctionOptions {
+  /** Relative to the root of the repository. */
+  entry: string
+  description: string
+  timeoutSeconds: number
+  memoryMb: number
+  environment: Record<string, string>
+  /** Beside writing its own log. */
+  statements: PolicyStatement[]
+  /** At once, at most. */
+  concurrency?: number
+}
+
+/** A function bundled by the esbuild of this repository, with a log that is kept a month and no right but those named. */
+export function createFunction(scope: Construct, id: string, options: FunctionOptions): NodejsFunction {
+  const logGroup = new LogGroup(scope, `${id}Log`, {
+    retention: RetentionDays.ONE_MONTH,
+    removalPolicy: RemovalPolicy.DESTROY,
+  })
+  const role = new Role(scope, `${id}Role`, {
+    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+    description: `Runs: ${options.description}`,
+  })
+  const log = allow('WriteItsLog', ['logs:CreateLogStream', 'logs:PutLogEvents'], logGroup.logGroupArn)
+  for (const statement of [log, ...options.statements]) role.addToPolicy(statement)
+  Validations.of(role).acknowledge({
+    id: `AwsSolutions-IAM5[Resource::<${Stack.of(scope).getLogicalId(logGroup.node.defaultChild as CfnLogGroup)}.Arn>]`,
+    reason: 'The ARN of a log group ends with a star, which stands for its streams.',
+  })
+  return new NodejsFunction(scope, id, {
+    description: options.description,
+    entry: root(options.entry),
+    depsLockFilePath: root('package-lock.json'),
+    projectRoot: root('.'),
+    runtime: Runtime.NODEJS_24_X,
+    architecture: Architecture.ARM_64,
+    role,
+    logGroup,
+    timeout: Duration.seconds(options.timeoutSeconds),
+    memorySize: options.memoryMb,
+    ...(options.concurrency !== undefined && { reservedConcurrentExecutions: options.concurrency }),
+    environment: { NODE_OPTIONS: '--enable-source-maps', ...options.environment },
+    bundling: {
+      format: OutputFormat.ESM,
+      logLevel: LogLevel.WARNING,
+      target: 'node24',
+      minify: true,
+      keepNames: true,
+      sourceMap: true,
+      sourcesContent: false,
+      // What runs is what was tested: not the SDK that Lambda happens to have.
+      bundleAwsSDK: true,
+      // Packages that are CommonJS call it.
+      banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
+    },
+  })
+}

@@ -1,0 +1,27 @@
+import type { ResourceNames } from './resource-names.ts'
+import type { Stage } from './stage.ts'
+
+/** Where pods find their models: the network volume's. */
+export const modelPath = '/models'
+
+/** What RunPod puts in place of it, so that nobody who may list pods reads it. */
+export function runpodSecret({ name }: Stage, secret: string): string {
+  return `{{ RUNPOD_SECRET_promenade_${name}_${secret} }}`
+}
+
+/** The settings of the consumer on a pod, and `identity`: what it proves with who it is. */
+export function workerEnvironment(stage: Stage, names: ResourceNames, identity: Record<string, string>) {
+  return {
+    AWS_REGION: stage.region,
+    BUCKET: names.bucket.name,
+    QUEUE_URL: names.uploads.url,
+    DLQ_URL: names.deadLetters.url,
+    DATABASE_URL: runpodSecret(stage, 'database_url'),
+    MODEL_DIR: modelPath,
+    MUSIC_MODEL: stage.worker.music_model,
+    CLASSIFIER_MODEL: stage.worker.classifier_model,
+    EXECUTION_PROVIDERS: 'cuda,cpu',
+    BATCH_SIZE: String(stage.worker.batch_size),
+    ...identity,
+  }
+}
