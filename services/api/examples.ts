@@ -112,3 +112,6 @@ export const presignedExamples = [
     },
   },
 ]
+
+export const orderExample = { key, prompt: 'A slow waltz for harp', seed: 7, duration_seconds: 12 }
+export const cancellationExample = { key, take: 1 }

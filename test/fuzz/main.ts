@@ -46,7 +46,7 @@ async function run({ seed, picture, message, request, ...counts }: Options): Pro
     messages: range(counts.messages, message),
     stack: request === undefined ? counts.stack : 0,
     requests,
-    hostile: !isOne,
+    hostile: !isOne && counts.pictures > 0,
   })
   const rows = findings.rows()
   const results = [...new Set(rows.flatMap((row) => [...row.results.keys()]))].sort()

@@ -8,17 +8,10 @@ import type {
   FastifyRequest,
   FastifySchemaValidationError,
 } from 'fastify'
-import Type from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Problem } from '#shared/contract/result.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { ClientGone } from '../client-signal.ts'
-
-/** For the responses of a route's schema. */
-export const problemResponse = {
-  description: 'A problem, with a stable code',
-  content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
-}
 
 const problemHeaders = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
 const retryAfterSeconds = 5

@@ -4,9 +4,17 @@ import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Orders } from '#shared/db/orders.ts'
 import type { FoundJob, Wanted } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
-import { problemResponse } from '../plugins/problem.ts'
+import { cancellationExample } from '../examples.ts'
 import { resultOf } from '../result.ts'
 import { checkImageKey, findUpload, idempotencyHeaders, imageFields } from '../wanted-job.ts'
+
+export const Cancellation = Type.Object(
+  {
+    ...imageFields,
+    take: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, description: '0, the first, when absent' })),
+  },
+  { additionalProperties: false, examples: [cancellationExample] },
+)
 
 /** `POST /v1/cancellations`: a job that has not ended ends as canceled. */
 export function cancellationRoutes({
@@ -23,26 +31,22 @@ export function cancellationRoutes({
     app.post(
       '/v1/cancellations',
       {
-        config: { scope: 'act' },
+        config: {
+          scope: 'act',
+          problems: ['RESULT_NOT_FOUND', 'CONFLICT', 'DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'],
+        },
         // Takes JSON at its word, where the API's own would make a number of a text or null.
         validatorCompiler: TypeBoxValidatorCompiler,
         schema: {
           operationId: 'cancel',
+          tags: ['Actions'],
           summary: 'Stop a queued or running job',
           description:
             'Nothing is recorded of it after that; music that is stored already stays, with no result that names it. ' +
             'Repeated, it is answered the same. A job that has succeeded or failed is a CONFLICT.',
           headers: idempotencyHeaders,
-          body: Type.Object(
-            {
-              ...imageFields,
-              take: Type.Optional(
-                Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, description: '0, the first, when absent' }),
-              ),
-            },
-            { additionalProperties: false },
-          ),
-          response: { 200: Type.Ref('Result'), '4xx': problemResponse, '5xx': problemResponse },
+          body: Cancellation,
+          response: { 200: Type.Ref('Result') },
         },
       },
       async (request) => {

@@ -7,12 +7,25 @@ import { takeOrderOf } from '#shared/contract/take-order.ts'
 import type { Orders, Wish } from '#shared/db/orders.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
-import { problemResponse, sendProblem } from '../plugins/problem.ts'
+import { orderExample } from '../examples.ts'
+import { sendProblem } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
 import { checkImageKey, findUpload, idempotencyHeaders, imageFields } from '../wanted-job.ts'
 
 /** Until something is known of how long the job takes. */
 const retryAfterSeconds = 2
+
+export const TakeOrder = Type.Object(
+  {
+    ...imageFields,
+    prompt: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 1000, pattern: '\\S', description: 'What the music is like' }),
+    ),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 })),
+    duration_seconds: Type.Optional(Type.Number({ minimum: 1, maximum: 30 })),
+  },
+  { additionalProperties: false, examples: [orderExample] },
+)
 
 /** `POST /v1/generations`: another take on a picture whose first has succeeded. */
 export function generationRoutes({
@@ -28,11 +41,15 @@ export function generationRoutes({
     app.post(
       '/v1/generations',
       {
-        config: { scope: 'act' },
+        config: {
+          scope: 'act',
+          problems: ['RESULT_NOT_FOUND', 'CONFLICT', [422, 'CONFLICT'], 'DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'],
+        },
         // Takes JSON at its word, where the API's own would make a number of a text or null.
         validatorCompiler: TypeBoxValidatorCompiler,
         schema: {
           operationId: 'generate',
+          tags: ['Actions'],
           summary: 'A new take on a picture that has been analysed',
           description:
             'Its genre and styles are those of the first take; what is left out is as in the first, and the seed is another. ' +
@@ -40,17 +57,7 @@ export function generationRoutes({
             'may be repeated, after a 503 above all: the same key and body is the same take; the same key and another body is ' +
             'a CONFLICT of status 422. A picture that is not analysed is a CONFLICT of status 409.',
           headers: idempotencyHeaders,
-          body: Type.Object(
-            {
-              ...imageFields,
-              prompt: Type.Optional(
-                Type.String({ minLength: 1, maxLength: 1000, pattern: '\\S', description: 'What the music is like' }),
-              ),
-              seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 })),
-              duration_seconds: Type.Optional(Type.Number({ minimum: 1, maximum: 30 })),
-            },
-            { additionalProperties: false },
-          ),
+          body: TakeOrder,
           response: {
             202: {
               ...Type.Ref('Result'),
@@ -59,8 +66,6 @@ export function generationRoutes({
                 'retry-after': Type.Optional(Type.Integer({ description: 'Seconds; absent when the take has ended' })),
               },
             },
-            '4xx': problemResponse,
-            '5xx': problemResponse,
           },
         },
       },
