@@ -88,8 +88,9 @@ export function requestMutator(seed: number, given: Surroundings) {
       return `${bucketUrl}/${draw.pick(given.settledKeys).split('/').map(encodeURIComponent).join('/')}`
     }
     // Which must not hold up the others.
-    if (name === 'wait') return draw.int(2)
-    if (name === 'prefer') return `wait=${draw.int(2)}`
+    const seconds = draw.int(6) ? 0 : 1
+    if (name === 'wait') return seconds
+    if (name === 'prefer') return `wait=${seconds}`
     if (schema.const !== undefined) return schema.const
     if (schema.enum) return draw.pick(schema.enum)
     const { minimum = 0, maximum = 100, minLength = 0 } = schema as Record<string, number>

@@ -4,6 +4,7 @@ import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Orders } from '#shared/db/orders.ts'
 import type { FoundJob, Wanted } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
+import { clientSignal } from '../client-signal.ts'
 import { cancellationExample } from '../examples.ts'
 import { resultOf } from '../result.ts'
 import { checkImageKey, findUpload, idempotencyHeaders, imageFields } from '../wanted-job.ts'
@@ -49,10 +50,10 @@ export function cancellationRoutes({
           response: { 200: Type.Ref('Result') },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const wanted = request.body
         checkImageKey(wanted.key)
-        const found = (await orders.cancel(wanted)) ?? (await cancelUpload(wanted, request.signal))
+        const found = (await orders.cancel(wanted)) ?? (await cancelUpload(wanted, clientSignal(reply)))
         if (!found) throw new PermanentFailure('RESULT_NOT_FOUND', 'there is no such picture, or no such take on it')
         const { state } = found.job
         if (state !== 'canceled') {

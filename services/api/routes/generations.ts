@@ -7,6 +7,7 @@ import { takeOrderOf } from '#shared/contract/take-order.ts'
 import type { Orders, Wish } from '#shared/db/orders.ts'
 import type { FoundJob } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
+import { clientSignal } from '../client-signal.ts'
 import { orderExample } from '../examples.ts'
 import { sendProblem } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
@@ -80,7 +81,7 @@ export function generationRoutes({
           return sendProblem(reply, 'CONFLICT', { status: 422, detail })
         }
         if (ordered.outcome !== 'placed') {
-          const state = ordered.outcome === 'unknown' ? await stateOfUpload(wish, request.signal) : ordered.state
+          const state = ordered.outcome === 'unknown' ? await stateOfUpload(wish, clientSignal(reply)) : ordered.state
           const detail = `a new take needs a first one that has succeeded; the first of this picture is ${state}`
           throw new PermanentFailure('CONFLICT', detail)
         }
