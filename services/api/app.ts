@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
 import type { Queue } from '#shared/aws/queue.ts'
@@ -54,7 +54,6 @@ export interface AppOptions {
   logger: FastifyBaseLogger
 }
 
-const handlerTimeout = 20_000
 const requestTimeout = 10_000
 const bodyLimit = 64 * 1024
 /** An image key of 1,024 bytes, each percent-encoded. */
@@ -85,9 +84,9 @@ export async function createApp({
   const access = createAccess({ auth, requestsPerMinute })
   const app = Fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: isProbe }),
+    // Counted by /metrics; those that fail log why.
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
-    handlerTimeout,
     requestTimeout,
     bodyLimit,
     routerOptions: { maxParamLength },
@@ -138,9 +137,4 @@ export async function createApp({
   })
   await app.register(wrongMethods)
   return app
-}
-
-/** Asked every few seconds by whatever watches over the service. */
-function isProbe({ url }: FastifyRequest): boolean {
-  return url === '/healthz' || url === '/readyz' || url === '/metrics'
 }

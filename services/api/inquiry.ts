@@ -1,6 +1,6 @@
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import { jobId } from '#shared/contract/key.ts'
-import type { Result } from '#shared/contract/result.ts'
+import { isFinal, type Result } from '#shared/contract/result.ts'
 import type { Wanted } from '#shared/db/results.ts'
 import type { Reader } from './reader.ts'
 import { resultOf, revisionOf, type ShownJob } from './result.ts'
@@ -12,6 +12,8 @@ export interface Answer {
   result: Result
   /** Changes whenever the result does. */
   revision: string
+  /** The result, of a job that has ended: it is asked for again and again. */
+  json?: string
 }
 
 /** API Gateway waits for 30 seconds. */
@@ -25,7 +27,7 @@ export function createInquiry({
   bucket,
   onLambda = false,
 }: {
-  reader: Pick<Reader, 'find'>
+  reader: Pick<Reader, 'find' | 'remembered'>
   objects: Pick<ObjectStore, 'head'>
   watcher: Pick<Watcher, 'until' | 'watch'>
   bucket: string
@@ -37,6 +39,12 @@ export function createInquiry({
 
   return {
     uploadedVersion,
+
+    /** What has been told within a second, of a job that has ended. */
+    remembered(wanted: Wanted): Answer | undefined {
+      const found = reader.remembered(wanted)
+      return found && answerOf(found)
+    },
 
     /** Undefined for what was never uploaded. */
     async now(wanted: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
@@ -75,7 +83,12 @@ export function createInquiry({
   function answerOf(found: ShownJob): Answer {
     const known = answers.get(found)
     if (known) return known
-    const answer = { result: resultOf(found), revision: revisionOf(found.job) }
+    const result = resultOf(found)
+    const answer = {
+      result,
+      revision: revisionOf(found.job),
+      ...(isFinal(result.status) && { json: JSON.stringify(result) }),
+    }
     answers.set(found, answer)
     return answer
   }

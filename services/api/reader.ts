@@ -49,12 +49,13 @@ export function createReader({
 
   return {
     read,
+    remembered,
 
     /** Rejects with what `Database.run` throws, or with RetryableFailure OVERLOADED when too many ask at once. */
     async find(wanted: Wanted): Promise<ShownJob | undefined> {
+      const known = remembered(wanted)
+      if (known) return known
       const subject = subjectOf(bucket, wanted)
-      const known = recent.get(subject.name)
-      if (known && now() - known.readAt < recentMs) return known.found
       let asked = waiting.get(subject.name)
       if (!asked) {
         if (waiting.size >= maxWaiting) throw new RetryableFailure('OVERLOADED', 'Too many results are asked for')
@@ -65,6 +66,12 @@ export function createReader({
       }
       return asked.promise
     },
+  }
+
+  /** A job that has ended, read within `recentMs`. */
+  function remembered(wanted: Wanted): ShownJob | undefined {
+    const known = recent.get(nameOf(wanted))
+    return known && now() - known.readAt < recentMs ? known.found : undefined
   }
 
   function readWaiting(): void {
@@ -101,13 +108,14 @@ export function createReader({
       if (isNewer(each, newest.get(name))) newest.set(name, each)
     }
     const readings = new Map<string, Reading>()
-    for (const { name, key } of subjects) {
+    for (const subject of subjects) {
+      const { name, key } = subject
       const standing = newest.get(name)
       const found = standing && (isFinal(standing.state) ? ended.get(standing.id) : unfinished(key, standing))
       if (found) readings.set(name, { found, ageSeconds: standing.ageSeconds })
       // Nobody is told what is older than what somebody has been told.
-      if (found && isFinal(found.job.state)) put(recent, name, { found, readAt })
-      else recent.delete(name)
+      if (found && isFinal(found.job.state)) put(recent, nameOf(subject), { found, readAt })
+      else recent.delete(nameOf(subject))
     }
     return readings
   }
@@ -133,6 +141,11 @@ export function createReader({
     }
     return ended
   }
+}
+
+/** For a memory of many: cheaper than a digest. No key has a nul. */
+function nameOf({ key, version = '', take = 0 }: Wanted): string {
+  return `${key}\0${take}\0${version}`
 }
 
 /** The oldest goes for it. */

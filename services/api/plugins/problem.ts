@@ -30,7 +30,7 @@ export function answerProblems(app: FastifyInstance): void {
 }
 
 export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { statusCode: status = 500, code, message: detail } = error
+  const { statusCode: status = 500, message: detail } = error
   if (error instanceof PermanentFailure) return sendProblem(reply, error.code, { detail })
   // Nobody reads it.
   if (error instanceof ClientGone) return sendProblem(reply, 'TIMEOUT', { status: 408 })
@@ -42,7 +42,7 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   // Ours to mend, not the caller's: what happened is told to the log alone.
   request.log.error({ err: error }, 'request failed')
   if (error instanceof RetryableFailure) return sendProblem(reply, error.code)
-  return sendProblem(reply, code === 'FST_ERR_HANDLER_TIMEOUT' ? 'TIMEOUT' : 'INTERNAL_ERROR')
+  return sendProblem(reply, 'INTERNAL_ERROR')
 }
 
 /** `status`: another one than the code's own. `instance`: where the matter itself is. */

@@ -1,24 +1,38 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { sendProblem } from './problem.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Of a route that waits: what its own times all lie below. */
+    timeoutSeconds?: number
+  }
+}
 
 /** How a request ended: nginx's 499 where the client went away before its answer. */
 export type Observe = (request: FastifyRequest, ended: { status: number; seconds: number }) => void
 
 const clientGone = 499
 const idleCheckMs = 50
+/** Of a request that is to be answered at once, beyond what the database and the bucket are waited for. */
+const timeoutSeconds = 20
+const lateCheckMs = 1_000
 
 /**
- * Follows every request to its end. Once the server closes, it ends each connection that has none under way: Node would
- * keep those that have just been opened, or whose request ends after that moment. Returns how many are in flight.
+ * Follows every request to its end, and answers for a handler that takes too long: by one look at all of them, where
+ * Fastify's handlerTimeout costs each a timer and a signal of its own, a fifth of the requests per second. Once the server
+ * closes, it ends each connection that has none under way: Node would keep those that have just been opened, or whose
+ * request ends after that moment. Returns how many are in flight.
  */
 export function watchTraffic(app: FastifyInstance, observe: Observe): () => number {
-  const inFlight = new Set<FastifyReply>()
+  /** When they began. */
+  const inFlight = new Map<FastifyReply, number>()
   const sockets = new Set<Socket>()
 
   app.addHook('onRequest', (request, reply, next) => {
     const { raw } = reply
     const begun = performance.now()
-    inFlight.add(reply)
+    inFlight.set(reply, begun)
     raw.once('close', () => {
       inFlight.delete(reply)
       const status = raw.writableEnded ? raw.statusCode : clientGone
@@ -33,14 +47,25 @@ export function watchTraffic(app: FastifyInstance, observe: Observe): () => numb
   })
 
   app.addHook('preClose', async () => {
-    for (const reply of inFlight) if (!reply.raw.headersSent) reply.header('connection', 'close')
+    for (const reply of inFlight.keys()) if (!reply.raw.headersSent) reply.header('connection', 'close')
     if (!app.server.listening) return
     const timer = setInterval(() => {
-      const busy = new Set(Array.from(inFlight, ({ raw }) => raw.socket))
+      const busy = new Set(Array.from(inFlight.keys(), ({ raw }) => raw.socket))
       for (const socket of sockets) if (!busy.has(socket)) socket.destroySoon()
     }, idleCheckMs)
     app.server.once('close', () => clearInterval(timer))
   })
+
+  const lateCheck = setInterval(() => {
+    const now = performance.now()
+    for (const [reply, begun] of inFlight) {
+      const { config } = reply.request.routeOptions
+      if (reply.sent || now - begun < 1000 * (config.timeoutSeconds ?? timeoutSeconds)) continue
+      reply.log.error({ route: config.url }, 'a handler took too long')
+      sendProblem(reply, 'TIMEOUT')
+    }
+  }, lateCheckMs).unref()
+  app.addHook('onClose', async () => clearInterval(lateCheck))
 
   return () => inFlight.size
 }

@@ -46,7 +46,7 @@ export function analyzeRoutes({
     app.post(
       '/analyze',
       {
-        config: { scope: 'act', problems: jobProblems },
+        config: { scope: 'act', timeoutSeconds: waitMs / 1000 + 20, problems: jobProblems },
         schema: {
           operationId: 'analyze',
           tags: ['Actions'],

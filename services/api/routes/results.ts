@@ -19,7 +19,7 @@ const retryAfter = { least: 1, most: 15, unknown: 2 }
 
 const maxWaitSeconds = 60
 /** Beyond the longest wait, for all that is not waiting. */
-const handlerTimeout = (maxWaitSeconds + 20) * 1000
+const timeoutSeconds = maxWaitSeconds + 20
 /** Until the first event of a stream. */
 const firstAnswerMs = 10_000
 
@@ -67,8 +67,11 @@ export function resultRoutes({
     app.get(
       `${path}*`,
       {
-        handlerTimeout,
-        config: { scope: 'read', problems: ['RESULT_NOT_FOUND', 'DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'] },
+        config: {
+          scope: 'read',
+          timeoutSeconds,
+          problems: ['RESULT_NOT_FOUND', 'DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE'],
+        },
         schema: {
           operationId: 'getResult',
           tags: ['Results'],
@@ -112,12 +115,11 @@ export function resultRoutes({
         const isEnough = ({ result, revision }: Answer) =>
           isFinal(result.status) || (known !== undefined && !matches(known, revision))
         const seconds = wait ?? preferred ?? 0
-        const signal = clientSignal(reply)
         const answer =
           seconds > 0
-            ? await inquiry.wait(wanted, isEnough, { signal, timeoutMs: seconds * 1000 })
-            : await inquiry.now(wanted, signal)
-        const { result, revision } = answer ?? notFound()
+            ? await inquiry.wait(wanted, isEnough, { signal: clientSignal(reply), timeoutMs: seconds * 1000 })
+            : (inquiry.remembered(wanted) ?? (await inquiry.now(wanted, clientSignal(reply))))
+        const { result, revision, json } = answer ?? notFound()
         // An address that ends cannot be told by an ETag to be good still.
         if (musicUrl && result.music_url) {
           reply.header('cache-control', 'private, no-store')
@@ -126,7 +128,7 @@ export function resultRoutes({
         reply.headers({ etag: `W/"${revision}"`, 'cache-control': 'private, no-cache' })
         if (!isFinal(result.status)) reply.header('retry-after', retryAfterSeconds(result))
         if (matches(known, revision)) return withoutBody(reply.code(304))
-        return result
+        return json === undefined ? result : asJson(reply, json)
       },
     )
   }
@@ -207,4 +209,9 @@ function accepts({ headers }: FastifyRequest, type: string): boolean {
 /** And so without the length of one. */
 function withoutBody(reply: FastifyReply): FastifyReply {
   return reply.send()
+}
+
+/** What has been made JSON of before, as the route's own serializer does. */
+function asJson(reply: FastifyReply, json: string): FastifyReply {
+  return reply.type('application/json; charset=utf-8').serializer(String).send(json)
 }

@@ -8,7 +8,7 @@ const key = 'uploads/a.jpg'
 test('on AWS Lambda nobody waits for longer than API Gateway does, and a stream ends with its first answer', async () => {
   const asked: number[] = []
   const inquiry = createInquiry({
-    reader: { find: async () => undefined },
+    reader: { find: async () => undefined, remembered: () => undefined },
     objects: { head: async () => undefined },
     watcher: {
       until: async (_wanted, _isEnough, { timeoutMs }) => void asked.push(timeoutMs),
