@@ -14,6 +14,8 @@ const rate = 2
 const capacity = 20
 /** Kept for the ends that are foreseen. */
 const reserve = 10
+/** Looks for those who come new are owed, but soon forgiven: who waits must be looked for again. */
+const mostOwed = 4
 
 /** Milliseconds from one look to the next. */
 const gaps = { new: 50, near: 100, fresh: 100, idle: 1200 }
@@ -21,7 +23,8 @@ const backoff = { first: 1000, most: 5000 }
 
 /**
  * When to look at the watched jobs again: about once a second while there is nothing to see, ten times while an end is near,
- * out of the queries that were saved before. Whatever is watched, queries never pass `rate` by more than `capacity`.
+ * out of the queries that were saved before. Whatever is watched, queries never pass `rate` by more than `capacity`, but
+ * for those who come new: they are looked for at once, together.
  */
 export function createPace(now: () => number) {
   let tokens = capacity
@@ -44,7 +47,7 @@ export function createPace(now: () => number) {
     /** A query is being made. */
     spend(): void {
       refill()
-      tokens--
+      tokens = Math.max(-mostOwed, tokens - 1)
     },
 
     look(): void {
@@ -67,7 +70,8 @@ export function createPace(now: () => number) {
       const near = at(gaps.near)
       const fresh = at(gaps.fresh, reserve)
       let next = at(gaps.idle)
-      if (isNew) next = Math.min(next, at(gaps.new, reserve))
+      // Who asks for what has ended does not wait for those who wait.
+      if (isNew) next = Math.min(next, lookedAt + gaps.new)
       for (const { nearFrom = 0, nearUntil = 0, freshUntil = 0 } of outlooks) {
         const begins = Math.max(near, nearFrom)
         if (begins < nearUntil) next = Math.min(next, begins)

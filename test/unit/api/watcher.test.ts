@@ -120,6 +120,18 @@ test('a job that should have ended long ago does not use up what is saved', asyn
   assert.ok(results.standingsAsked <= 21, `${results.standingsAsked} looks in 10 s`)
 })
 
+test('who comes new is answered at once, however many have come before', async (t) => {
+  const { watcher, results, pass, at } = start(t)
+  for (let n = 0; n < 60; n++) {
+    const key = `uploads/${n}.jpg`
+    results.set(succeededJob(key, { updatedAt: at() }))
+    const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
+    await pass(100)
+    const found = await Promise.race([waiting, undefined])
+    assert.equal(found?.job.state, 'succeeded', `the ${n}th`)
+  }
+})
+
 test('while nobody waits there is no timer and no query', async (t) => {
   const { watcher, results, pass, timers } = start(t)
   await pass(10_000)
