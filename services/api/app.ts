@@ -84,7 +84,8 @@ export async function createApp({
   const access = createAccess({ auth, requestsPerMinute })
   const app = Fastify({
     loggerInstance: logger,
-    // Counted by /metrics; those that fail log why.
+    // Counted by /metrics; those that fail log why, with their id. A logger of its own for each would cost more.
+    childLoggerFactory: (parent) => parent,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     requestTimeout,

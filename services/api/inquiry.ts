@@ -12,6 +12,7 @@ export interface Answer {
   result: Result
   /** Changes whenever the result does. */
   revision: string
+  etag: string
   /** The result, of a job that has ended: it is asked for again and again. */
   json?: string
 }
@@ -84,9 +85,11 @@ export function createInquiry({
     const known = answers.get(found)
     if (known) return known
     const result = resultOf(found)
+    const revision = revisionOf(found.job)
     const answer = {
       result,
-      revision: revisionOf(found.job),
+      revision,
+      etag: `W/"${revision}"`,
       ...(isFinal(result.status) && { json: JSON.stringify(result) }),
     }
     answers.set(found, answer)
@@ -99,10 +102,8 @@ export function createInquiry({
     if (take !== 0) return undefined
     const uploaded = await uploadedVersion({ key, version }, signal)
     if (uploaded === undefined) return undefined
-    return {
-      result: { key, version: uploaded, status: 'queued' },
-      revision: jobId({ bucket, key, version: uploaded }),
-    }
+    const revision = jobId({ bucket, key, version: uploaded })
+    return { result: { key, version: uploaded, status: 'queued' }, revision, etag: `W/"${revision}"` }
   }
 
   /** The version that the bucket has: the newest, or the one that is asked for. */

@@ -57,13 +57,13 @@ export function createAccess({ auth, requestsPerMinute, now = () => performance.
     if (authorization === undefined) {
       return refuse(reply, 'Bearer', 'UNAUTHORIZED', 'expected Authorization: Bearer <API key>')
     }
-    // Not even a key that is known is looked at, or guessing would go on.
-    const { remaining, resetSeconds } = guesses.look(request.ip)
-    if (remaining === 0) return slowDown(reply, resetSeconds, 'too many unknown API keys from this address')
     const digest = digestOf(readBearer(authorization) ?? '')
     const key = findApiKey(auth.keys, digest)
     const caller = digest.toString('hex').slice(0, callerDigits)
     if (!key) {
+      // Known keys pass all the same: one stranger behind the same proxy must not shut out everyone.
+      const { remaining, resetSeconds } = guesses.look(request.ip)
+      if (remaining === 0) return slowDown(reply, resetSeconds, 'too many unknown API keys from this address')
       if (!unknownKeys.take(`${request.ip} ${caller}`).isOver) guesses.take(request.ip)
       return refuse(reply, 'Bearer error="invalid_token"', 'UNAUTHORIZED', 'the API key is not known')
     }

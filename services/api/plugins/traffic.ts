@@ -61,7 +61,7 @@ export function watchTraffic(app: FastifyInstance, observe: Observe): () => numb
     for (const [reply, begun] of inFlight) {
       const { config } = reply.request.routeOptions
       if (reply.sent || now - begun < 1000 * (config.timeoutSeconds ?? timeoutSeconds)) continue
-      reply.log.error({ route: config.url }, 'a handler took too long')
+      reply.log.error({ route: config.url, reqId: reply.request.id }, 'a handler took too long')
       sendProblem(reply, 'TIMEOUT')
     }
   }, lateCheckMs).unref()

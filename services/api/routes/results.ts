@@ -112,22 +112,22 @@ export function resultRoutes({
         const preferred = wait === undefined ? preferredWait(request.headers.prefer) : undefined
         if (preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`)
         const known = request.headers['if-none-match']
-        const isEnough = ({ result, revision }: Answer) =>
-          isFinal(result.status) || (known !== undefined && !matches(known, revision))
+        const isEnough = ({ result, etag }: Answer) =>
+          isFinal(result.status) || (known !== undefined && !matches(known, etag))
         const seconds = wait ?? preferred ?? 0
         const answer =
           seconds > 0
             ? await inquiry.wait(wanted, isEnough, { signal: clientSignal(reply), timeoutMs: seconds * 1000 })
             : (inquiry.remembered(wanted) ?? (await inquiry.now(wanted, clientSignal(reply))))
-        const { result, revision, json } = answer ?? notFound()
+        const { result, etag, json } = answer ?? notFound()
         // An address that ends cannot be told by an ETag to be good still.
         if (musicUrl && result.music_url) {
           reply.header('cache-control', 'private, no-store')
           return present(result)
         }
-        reply.headers({ etag: `W/"${revision}"`, 'cache-control': 'private, no-cache' })
+        reply.headers({ etag, 'cache-control': 'private, no-cache' })
         if (!isFinal(result.status)) reply.header('retry-after', retryAfterSeconds(result))
-        if (matches(known, revision)) return withoutBody(reply.code(304))
+        if (matches(known, etag)) return withoutBody(reply.code(304))
         return json === undefined ? result : asJson(reply, json)
       },
     )
@@ -186,10 +186,10 @@ function notFound(): never {
 }
 
 /** Weak comparison, RFC 9110 section 13.1.2. */
-function matches(ifNoneMatch: string | undefined, revision: string): boolean {
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false
-  if (ifNoneMatch.trim() === '*') return true
-  return ifNoneMatch.split(',').some((each) => each.trim().replace(/^W\//, '') === `"${revision}"`)
+  if (ifNoneMatch === etag || ifNoneMatch.trim() === '*') return true
+  return ifNoneMatch.split(',').some((each) => each.trim().replace(/^W\//, '') === etag.slice('W/'.length))
 }
 
 /** Seconds, RFC 7240 section 4.3; what is not a number is no preference. */

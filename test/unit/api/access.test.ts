@@ -86,7 +86,7 @@ test('where keys are not asked for, each address has its requests', async (t) =>
   assert.equal((await get('/read', { address: '192.0.2.2' })).statusCode, 200)
 })
 
-test('an address that guesses keys has to wait, whatever it shows; one wrong key again and again is no guess', async (t) => {
+test('an address that guesses keys has to wait, while known keys pass; one wrong key again and again is no guess', async (t) => {
   const { get, pass } = await start(t, { auth })
   const guesser = '192.0.2.1'
   for (let i = 0; i < 50; i++) {
@@ -95,14 +95,13 @@ test('an address that guesses keys has to wait, whatever it shows; one wrong key
   for (let i = 0; i < 19; i++) {
     assert.equal((await get('/read', { key: `a-key-of-year-${i}`, address: guesser })).statusCode, 401)
   }
-  for (const key of ['a-key-of-year-20', keys.app]) {
-    const response = await get('/read', { key, address: guesser })
-    assert.equal(response.statusCode, 429)
-    assert.equal(response.headers['retry-after'], '60')
-  }
-  assert.equal((await get('/read', { key: keys.app, address: '192.0.2.2' })).statusCode, 200)
+  const response = await get('/read', { key: 'a-key-of-year-20', address: guesser })
+  assert.equal(response.statusCode, 429)
+  assert.equal(response.headers['retry-after'], '60')
+  assert.equal((await get('/read', { key: keys.app, address: guesser })).statusCode, 200, 'others may be behind it')
+  assert.equal((await get('/read', { key: 'a-key-of-year-20', address: '192.0.2.2' })).statusCode, 401)
   pass(60_000)
-  assert.equal((await get('/read', { key: keys.app, address: guesser })).statusCode, 200)
+  assert.equal((await get('/read', { key: 'a-key-of-year-20', address: guesser })).statusCode, 401)
 })
 
 async function start(t: TestContext, options: Pick<AccessOptions, 'auth'> & Partial<AccessOptions>) {
