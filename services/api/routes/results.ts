@@ -115,10 +115,11 @@ export function resultRoutes({
         const isEnough = ({ result, etag }: Answer) =>
           isFinal(result.status) || (known !== undefined && !matches(known, etag))
         const seconds = wait ?? preferred ?? 0
-        const answer =
+        const ask = (signal: AbortSignal) =>
           seconds > 0
-            ? await inquiry.wait(wanted, isEnough, { signal: clientSignal(reply), timeoutMs: seconds * 1000 })
-            : (inquiry.remembered(wanted) ?? (await inquiry.now(wanted, clientSignal(reply))))
+            ? inquiry.wait(wanted, isEnough, { signal, timeoutMs: seconds * 1000 })
+            : inquiry.now(wanted, signal)
+        const answer = inquiry.remembered(wanted) ?? (await ask(clientSignal(reply)))
         const { result, etag, json } = answer ?? notFound()
         // An address that ends cannot be told by an ETag to be good still.
         if (musicUrl && result.music_url) {
