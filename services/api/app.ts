@@ -109,6 +109,7 @@ export async function createApp({
     onError: (error) => logger.warn({ err: error }, 'watched jobs could not be looked at'),
   })
   const onCanceled = () => {
+    reader.forget()
     watcher.wake()
     onJobEnded()
   }
@@ -119,7 +120,7 @@ export async function createApp({
   await describeApi(app)
   const inquiry = createInquiry({ reader, objects, watcher, bucket, onLambda })
   app.addHook('preClose', async () => watcher.close())
-  await app.register(documentationRoutes)
+  await app.register(documentationRoutes({ onLambda }))
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)

@@ -46,10 +46,17 @@ export function createReader({
   const waiting = new Map<string, Asked>()
   const kept = new Map<string, ShownJob>()
   let underWay = 0
+  let forgotten = 0
 
   return {
     read,
     remembered,
+
+    /** Something has changed in this process: who asks next is not told of before. */
+    forget(): void {
+      recent.clear()
+      forgotten++
+    },
 
     /** Rejects with what `Database.run` throws, or with RetryableFailure OVERLOADED when too many ask at once. */
     async find(wanted: Wanted): Promise<ShownJob | undefined> {
@@ -98,6 +105,7 @@ export function createReader({
   /** By the names of the subjects; without those that have no job. `onQuery` hears of every query before it is made. */
   async function read(subjects: Subject[], onQuery: () => void = () => {}): Promise<Map<string, Reading>> {
     const readAt = now()
+    const before = forgotten
     onQuery()
     const standings = await results.standings(subjects)
     const ended = await readEnded(standings, onQuery)
@@ -114,7 +122,7 @@ export function createReader({
       const found = standing && (isFinal(standing.state) ? ended.get(standing.id) : unfinished(key, standing))
       if (found) readings.set(name, { found, ageSeconds: standing.ageSeconds })
       // Nobody is told what is older than what somebody has been told.
-      if (found && isFinal(found.job.state)) put(recent, nameOf(subject), { found, readAt })
+      if (found && isFinal(found.job.state) && before === forgotten) put(recent, nameOf(subject), { found, readAt })
       else recent.delete(nameOf(subject))
     }
     return readings

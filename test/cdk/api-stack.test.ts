@@ -76,6 +76,7 @@ test('the bundled API answers the events of an HTTP API', async (t) => {
   const events = [
     eventOf('/healthz'),
     eventOf('/readyz'),
+    eventOf('/openapi.json'),
     eventOf('/v1/results/uploads/none.jpg'),
     eventOf('/v1/results/uploads/none.jpg', { authorization: `Bearer ${key}` }),
   ]
@@ -83,9 +84,9 @@ test('the bundled API answers the events of an HTTP API', async (t) => {
   const { answers, size } = await runBundle<APIGatewayProxyStructuredResultV2>(bundle, { env, events })
   assert.deepEqual(
     answers.map(({ value, error }) => error ?? value?.statusCode),
-    [200, 200, 401, 404],
+    [200, 200, 200, 401, 404],
   )
-  assert.equal(JSON.parse(answers[3]!.value!.body!).code, 'RESULT_NOT_FOUND')
+  assert.equal(JSON.parse(answers[4]!.value!.body!).code, 'RESULT_NOT_FOUND')
   assert.deepEqual([...secrets.operations], ['secretsmanager:GetSecretValue'])
   t.diagnostic(size)
 })

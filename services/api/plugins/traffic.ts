@@ -60,7 +60,9 @@ export function watchTraffic(app: FastifyInstance, observe: Observe): () => numb
     const now = performance.now()
     for (const [reply, begun] of inFlight) {
       const { config } = reply.request.routeOptions
-      if (reply.sent || now - begun < 1000 * (config.timeoutSeconds ?? timeoutSeconds)) continue
+      // `reply.sent` is not yet true of a stream that is under way.
+      const isAnswered = reply.sent || reply.raw.headersSent
+      if (isAnswered || now - begun < 1000 * (config.timeoutSeconds ?? timeoutSeconds)) continue
       reply.log.error({ route: config.url, reqId: reply.request.id }, 'a handler took too long')
       sendProblem(reply, 'TIMEOUT')
     }

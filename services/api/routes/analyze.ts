@@ -1,4 +1,4 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type FastifyPluginAsyncTypebox, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { isFinal, styleCount } from '#shared/contract/result.ts'
@@ -47,6 +47,8 @@ export function analyzeRoutes({
       '/analyze',
       {
         config: { scope: 'act', timeoutSeconds: waitMs / 1000 + 20, problems: jobProblems },
+        // Takes JSON at its word, where the API's own would make a number of a text or null.
+        validatorCompiler: TypeBoxValidatorCompiler,
         schema: {
           operationId: 'analyze',
           tags: ['Actions'],

@@ -16,13 +16,19 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** `/openapi.json` and the pages at `/docs`: open to everyone, since they hold nothing that the source does not. */
-export const documentationRoutes: FastifyPluginAsync = async (app) => {
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: contentSecurityPolicy,
-    theme: { title: 'Promenade API' },
-    uiConfig: { docExpansion: 'list', persistAuthorization: false, tryItOutEnabled: false },
-  })
+/**
+ * `/openapi.json` and the pages at `/docs`: open to everyone, since they hold nothing that the source does not. On Lambda
+ * there are no pages: their files are not in the one that runs there.
+ */
+export function documentationRoutes({ onLambda }: { onLambda: boolean }): FastifyPluginAsync {
+  return async (app) => {
+    app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+    if (onLambda) return
+    await app.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: contentSecurityPolicy,
+      theme: { title: 'Promenade API' },
+      uiConfig: { docExpansion: 'list', persistAuthorization: false, tryItOutEnabled: false },
+    })
+  }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type FastifyPluginAsyncTypebox, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { Presigner } from '#shared/aws/presign.ts'
 import { pictureTypes } from '#shared/contract/picture-type.ts'
@@ -63,6 +63,8 @@ export function uploadRoutes({
       '/v1/uploads',
       {
         config: { scope: 'upload', problems: ['IMAGE_TOO_LARGE', 'STORAGE_UNAVAILABLE'] },
+        // Takes JSON at its word, where the API's own would make a number of a text or null.
+        validatorCompiler: TypeBoxValidatorCompiler,
         schema: {
           operationId: 'createUpload',
           tags: ['Uploads'],

@@ -47,6 +47,23 @@ test('every body has an example, and every example is as its schema says', () =>
   }
 })
 
+test('bodies are taken at their word: no text, true or null is made a number of, and no number a text', async () => {
+  for (const { operationId, method, path, requestBody } of operations) {
+    if (!requestBody) continue
+    const media = requestBody.content['application/json']!
+    const [[, { value: valid }]] = examplesOf(media) as [[string, { value: object }]]
+    for (const [name, { type }] of Object.entries(media.schema.properties!)) {
+      for (const value of [type === 'string' ? 5 : '5', true, null, []]) {
+        const payload = { ...valid, [name]: value }
+        const response = await app.inject({ method: method as 'POST', url: path, payload })
+        const { code, detail } = response.json()
+        assert.equal(code, 'INVALID_REQUEST', `${operationId} ${JSON.stringify(payload)}`)
+        assert.match(detail, new RegExp(`^body/${name} must be `))
+      }
+    }
+  }
+})
+
 test('every code is named with its status wherever it can be met, and each problem stands alone', () => {
   for (const { operationId, responses, security } of operations) {
     const always = [...(security.length ? ['401', '429'] : []), '500', '504']

@@ -90,6 +90,20 @@ test('a database that is away is told to all who asked, and the next are answere
   assert.equal((await find({ key }))?.job.state, 'succeeded')
 })
 
+test('what was read before something changed in this process is not remembered', async () => {
+  const { results, find, forget } = start()
+  const key = 'uploads/a.jpg'
+  results.set(succeededJob(key))
+  await find({ key })
+  forget()
+  const underWay = find({ key })
+  await new Promise(setImmediate)
+  forget()
+  await underWay
+  await find({ key })
+  assert.equal(results.standingsAsked, 3)
+})
+
 test('how many may ask at once is bounded', async () => {
   const { find } = start()
   const all = Array.from({ length: 10_001 }, (_, n) => find({ key: `uploads/${n}` }))

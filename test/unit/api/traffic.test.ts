@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import Fastify from 'fastify'
+import type { Problem } from '#shared/contract/result.ts'
 import { type Observe, watchTraffic } from '../../../services/api/plugins/traffic.ts'
 
 test('requests are counted while they are in flight, and observed once when they end', async (t) => {
@@ -27,6 +30,17 @@ test('a client that goes away is no longer in flight', async (t) => {
   call.destroy()
   await until(() => inFlight() === 0)
   assert.deepEqual(observed, ['/slow 499'])
+})
+
+test('a handler that takes too long is answered for; a stream that is under way is left alone', async (t) => {
+  const { url, more } = await start(t)
+  const stream = get(`${url}/stream`)
+  const [streamed] = (await once(stream, 'response')) as [IncomingMessage]
+  const late = await fetch(`${url}/late`)
+  assert.deepEqual([late.status, ((await late.json()) as Problem).code], [504, 'TIMEOUT'])
+  more.push('the end')
+  more.push(null)
+  assert.equal(await text(streamed), 'the beginning, the end')
 })
 
 test('closing lets what is under way finish, and ends the connections that clients would keep', async (t) => {
@@ -58,11 +72,19 @@ async function start(t: TestContext) {
     await promise
     return {}
   })
+  const config = { timeoutSeconds: 0.01 }
+  const more = new Readable({ read() {} })
+  more.push('the beginning, ')
+  app.get('/late', { config }, async () => {
+    await promise
+    return {}
+  })
+  app.get('/stream', { config }, async (_request, reply) => reply.send(more))
   t.after(async () => {
     release()
     await app.close()
   })
-  return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), inFlight, observed, release }
+  return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), inFlight, observed, release, more }
 }
 
 async function until(condition: () => boolean): Promise<void> {
