@@ -127,8 +127,8 @@ export async function createApp({
     await operators.register(metrics.routes)
   })
   await app.register(async (closed) => {
-    if (!onLambda) await refuseOverload(closed, { inFlight, waiting: watcher.waiting })
     access.close(closed)
+    if (!onLambda) await refuseOverload(closed, { waiting: watcher.waiting })
     await closed.register(infoRoutes({ results }))
     await closed.register(resultRoutes({ inquiry, presigner }))
     await closed.register(analyzeRoutes({ inquiry, bucket, region, endpoint }))

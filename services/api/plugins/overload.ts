@@ -4,8 +4,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { sendProblem } from './problem.ts'
 
 interface OverloadOptions {
-  inFlight(): number
-  /** Of those, the ones that wait for something to happen, which costs next to nothing. */
+  /** Of those in flight, the ones that wait for something to happen, which costs next to nothing. */
   waiting(): number
   /** In flight and not waiting; as many as may queue for a connection to the database. */
   maxWorking?: number
@@ -20,15 +19,20 @@ class Overload extends RetryableFailure {
   }
 }
 
-/** Answers 503 at once, to the routes registered after it, what would else be answered too late for its client. */
+/**
+ * Answers 503 at once, to the routes registered after it, what would else be answered too late for its client. Counts those
+ * requests alone that come so far: others, such as pages that nobody reads, shut nobody out.
+ */
 export async function refuseOverload(
   app: FastifyInstance,
-  { inFlight, waiting, maxWorking = 1_000, maxInFlight = 10_000, maxEventLoopDelayMs = 500 }: OverloadOptions,
+  { waiting, maxWorking = 1_000, maxInFlight = 10_000, maxEventLoopDelayMs = 500 }: OverloadOptions,
 ): Promise<void> {
   await app.register(underPressure, { maxEventLoopDelay: maxEventLoopDelayMs, customError: Overload })
+  let inFlight = 0
   app.addHook('onRequest', (_request, reply, next) => {
-    const count = inFlight()
-    if (count > maxInFlight || count - waiting() > maxWorking) return void sendProblem(reply, 'OVERLOADED')
+    if (inFlight >= maxInFlight || inFlight - waiting() >= maxWorking) return void sendProblem(reply, 'OVERLOADED')
+    inFlight++
+    reply.raw.once('close', () => inFlight--)
     next()
   })
 }

@@ -260,6 +260,16 @@ test('readiness names the part that does not answer, in bounded time', async (t)
   assert.equal(bothAway.json().detail, 'no good answer from the database and the bucket')
 })
 
+test('however many ask for what is open to everyone, nobody else is refused', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const app = await start(t, { database: { ping: () => promise } })
+  const asked = Array.from({ length: 1_100 }, () => app.inject('/readyz').then(({ statusCode }) => statusCode))
+  const answer = await app.inject(address)
+  resolve()
+  assert.deepEqual(new Set(await Promise.all(asked)), new Set([200]))
+  await assertProblem(answer, 404, 'RESULT_NOT_FOUND')
+})
+
 interface Fakes {
   /** What the database has, or throws. */
   find?: FoundJob | Error

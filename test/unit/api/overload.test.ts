@@ -6,33 +6,36 @@ import { refuseOverload } from '../../../services/api/plugins/overload.ts'
 import { answerProblems } from '../../../services/api/plugins/problem.ts'
 
 test('too many requests at work are refused at once; those that wait do not count, up to a bound', async (t) => {
-  const counts = { inFlight: 0, waiting: 0 }
-  const { get } = await start(t, {
-    inFlight: () => counts.inFlight,
-    waiting: () => counts.waiting,
-    maxWorking: 10,
-    maxInFlight: 100,
-  })
-  for (const [inFlight, waiting, status] of [
-    [10, 0, 200],
-    [11, 0, 503],
-    [100, 90, 200],
-    [100, 89, 503],
-    [101, 100, 503],
-  ] as const) {
-    Object.assign(counts, { inFlight, waiting })
+  let waiting = 0
+  const { get, hold, release } = await start(t, { waiting: () => waiting, maxWorking: 10, maxInFlight: 100 })
+  const isRefused = async () => {
     const response = await get()
-    assert.equal(response.statusCode, status, `${inFlight} ${waiting}`)
-    if (status === 503) {
-      assert.equal(response.json().code, 'OVERLOADED')
-      assert.equal(response.headers['retry-after'], '5')
-    }
+    if (response.statusCode === 200) return false
+    assert.deepEqual([response.statusCode, response.json().code], [503, 'OVERLOADED'])
+    assert.equal(response.headers['retry-after'], '5')
+    return true
   }
+  await hold(9)
+  assert.equal(await isRefused(), false)
+  await hold(1)
+  assert.equal(await isRefused(), true)
+  waiting = 99
+  await hold(89)
+  waiting = 89
+  assert.equal(await isRefused(), true)
+  waiting = 90
+  assert.equal(await isRefused(), false)
+  await hold(1)
+  waiting = 100
+  assert.equal(await isRefused(), true)
+  waiting = 0
+  await release()
+  assert.equal(await isRefused(), false)
 })
 
 test('a late event loop is an overload', async (t) => {
   // Which it is by any measure, once the first second has been measured.
-  const { get } = await start(t, { inFlight: () => 1, waiting: () => 0, maxEventLoopDelayMs: 1e-9 })
+  const { get } = await start(t, { waiting: () => 0, maxEventLoopDelayMs: 1e-9 })
   let response = await get()
   while (response.statusCode === 200) {
     await sleep(50)
@@ -47,9 +50,28 @@ async function start(t: { after(end: () => unknown): void }, options: Parameters
   const app = Fastify()
   t.after(() => app.close())
   answerProblems(app)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const held: Promise<unknown>[] = []
+  let begun = 0
   await app.register(async (closed) => {
     await refuseOverload(closed, options)
     closed.get('/', async () => ({}))
+    closed.get('/held', async () => {
+      begun++
+      await promise
+      return {}
+    })
   })
-  return { get: () => app.inject('/') }
+  return {
+    get: () => app.inject('/'),
+    async hold(count: number): Promise<void> {
+      const until = begun + count
+      for (let i = 0; i < count; i++) held.push(app.inject('/held').then())
+      while (begun < until) await sleep(1)
+    },
+    async release(): Promise<void> {
+      resolve()
+      await Promise.all(held)
+    },
+  }
 }
