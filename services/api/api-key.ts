@@ -37,7 +37,9 @@ export function readApiKeys(text: string): ApiKey[] {
           : !scopesNamed.every(isScope)
             ? `has an unknown scope: expected some of ${scopes.join('+')}`
             : isDigest
-              ? !/^[0-9a-f]{64}$/i.test(secret) && 'is not a SHA-256 in 64 hexadecimal digits'
+              ? !/^[0-9a-f]{64}$/i.test(secret)
+                ? 'is not a SHA-256 in 64 hexadecimal digits'
+                : digestOf('').equals(Buffer.from(secret, 'hex')) && 'is the SHA-256 of nothing'
               : !token.test(secret)
                 ? 'has characters that no bearer token can have: expected letters, digits and -._~+/'
                 : secret.length < minKeyLength && `is too short: at least ${minKeyLength} characters are needed`

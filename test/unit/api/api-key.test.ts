@@ -32,6 +32,7 @@ for (const [entry, fault] of [
   ['hunter2-hunter2-hunter2:read+write', /key 2 has an unknown scope: expected some of read\+upload\+act\+admin/],
   ['hunter2-hunter2-hunter2:read:act', /key 2 has too many colons/],
   ['sha256:hunter2', /key 2 is not a SHA-256/],
+  [`sha256:${digestOf('').toString('hex')}`, /key 2 is the SHA-256 of nothing/],
 ] as const) {
   test(`${entry || 'nothing'} is no key, and is not repeated`, () => {
     assert.throws(
