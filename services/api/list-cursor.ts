@@ -6,6 +6,9 @@ const timeBytes = 6
 const idBytes = 16
 const digestBytes = 14
 
+/** Of the database's times. */
+export const latestTime = Date.UTC(10_000, 0)
+
 /** All cursors are so long. */
 export const cursorPattern = '^[A-Za-z0-9_-]{48}$'
 
@@ -23,7 +26,8 @@ export function readCursor(cursor: string, filters: ListFilters): ListPosition {
   const place = bytes.subarray(0, timeBytes + idBytes)
   if (
     bytes.length !== timeBytes + idBytes + digestBytes ||
-    !digest(place, filters).equals(bytes.subarray(place.length))
+    !digest(place, filters).equals(bytes.subarray(place.length)) ||
+    place.readUIntBE(0, timeBytes) >= latestTime
   ) {
     throw new PermanentFailure('INVALID_REQUEST', 'the cursor is not of a list by these filters')
   }

@@ -5,14 +5,11 @@ import { jobStates } from '#shared/contract/result.ts'
 import type { Results } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { resultExamples } from '../examples.ts'
-import { cursorPattern, readCursor, writeCursor } from '../list-cursor.ts'
+import { cursorPattern, latestTime, readCursor, writeCursor } from '../list-cursor.ts'
 import { musicUrlParameter, presignMusic } from '../music-url.ts'
 import { resultOf } from '../result.ts'
 
 const path = '/v1/results'
-
-/** Of the database's times. */
-const latestTime = Date.UTC(10_000, 0)
 
 const label = { minLength: 1, maxLength: 100 }
 

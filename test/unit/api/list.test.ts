@@ -66,6 +66,7 @@ for (const [name, query] of [
   ['a cursor with other filters', `state=queued&cursor=${cursor}`],
   ['a cursor with more filters', `state=failed&genre=a&cursor=${cursor}`],
   ['a cursor with a later time', `state=failed&cursor=${Buffer.from('zzz').toString('base64url')}${cursor.slice(4)}`],
+  ['a cursor after all times', `cursor=${writeCursor({ ...last, createdAt: new Date(2 ** 48 - 1) }, {})}`],
   ['a cursor of nothing', 'cursor='],
   ['a cut cursor', `state=failed&cursor=${cursor.slice(0, 47)}`],
   ['a long cursor', `state=failed&cursor=${cursor.repeat(50)}`],
