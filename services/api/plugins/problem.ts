@@ -72,8 +72,14 @@ export function sendProblem(
 
 /** Where it is wrong, as a JSON pointer, what is wrong, and what would be right: `body/seed must be integer`. */
 export function describeInvalid(errors: FastifySchemaValidationError[], part: string): Error {
-  const [{ instancePath, message, params }] = errors as [FastifySchemaValidationError]
-  const { additionalProperty: unknown, allowedValues: allowed } = params as Partial<Record<string, unknown>>
+  // Typebox tells first of each unknown property that its schema is false.
+  const { instancePath, message, params } = errors.find(({ keyword }) => keyword !== 'boolean') ?? errors[0]!
+  const {
+    additionalProperty,
+    additionalProperties,
+    allowedValues: allowed,
+  } = params as Partial<Record<string, unknown>>
+  const [unknown] = [additionalProperties ?? additionalProperty].flat()
   const named = typeof unknown === 'string' ? `: ${unknown.slice(0, maxNamed)}` : ''
   const choice = Array.isArray(allowed) ? `: ${allowed.join(', ')}` : ''
   return new Error(`${part}${instancePath} ${message}${named}${choice}`)

@@ -55,6 +55,8 @@ test('bodies that are not JSON, too large, of another type, or would poison a pr
   ] as const) {
     assertProblem(await post(payload, headers), status, 'INVALID_REQUEST')
   }
+  const unknown = await app.inject({ method: 'POST', url: '/analyze', payload: { image_url: 'x', more: 1 } })
+  assert.equal(unknown.json().detail, 'body must not have additional properties: more')
   assert.deepEqual((await post('{"a":{"b":[1e999]}}')).json(), { polluted: 'no' })
 })
 
