@@ -104,7 +104,7 @@ export function resultRoutes({
       },
       async (request, reply) => {
         const { version, take, wait, music_url: musicUrl } = request.query
-        const wanted = { key: readImageKey(request.raw.url ?? '', path), version, take }
+        const wanted = { key: readImageKey(pathOf(request), path), version, take }
         const present = async (result: Result) => (musicUrl ? presignMusic(result, presigner) : result)
         if (request.method === 'GET' && accepts(request, 'text/event-stream')) {
           return stream(wanted, present, request, reply)
@@ -180,6 +180,11 @@ export function resultPath({ key, version }: Pick<Result, 'key' | 'version'>): s
 export function retryAfterSeconds({ eta_seconds: eta }: Result): number {
   if (eta === undefined) return retryAfter.unknown
   return Math.min(Math.max(Math.ceil(eta), retryAfter.least), retryAfter.most)
+}
+
+/** As it was sent, but for the origin that a proxy is asked with: RFC 9112, section 3.2.2. */
+function pathOf({ raw: { url = '' } }: FastifyRequest): string {
+  return url.replace(/^https?:\/\/[^/]*/i, '')
 }
 
 function notFound(): never {

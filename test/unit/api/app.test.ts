@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import Value from 'typebox/value'
 import { Problem, Result } from '#shared/contract/result.ts'
@@ -150,6 +153,16 @@ test('the same ETag is answered 304, also from a list and in its strong form, un
   const later = foundJob({ state: 'processing', progress: 0.6, updatedAt: new Date('2026-01-02T03:04:08.001Z') })
   const changed = await get(t, address, { find: later, headers: { 'if-none-match': etag } })
   assert.equal(changed.statusCode, 200)
+})
+
+test('an address with its origin, as proxies are asked for it, is the same address', async (t) => {
+  const app = await start(t, { results: resultsOf(async () => foundJob({ state: 'queued' })) })
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
+  for (const origin of ['http://api.example', 'http://api.example:8080', 'https://api.example', 'HTTP://API.example']) {
+    const asked = request({ host: '127.0.0.1', port, path: `${origin}${address}?take=0` }).end()
+    const [response] = (await once(asked, 'response')) as [IncomingMessage]
+    assert.deepEqual([response.statusCode, JSON.parse(await text(response)).key], [200, key], origin)
+  }
 })
 
 test('what is uploaded and not yet received is queued; what never was is not found', async (t) => {
