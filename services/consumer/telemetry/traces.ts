@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Attributes, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { type Attributes, type HrTime, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, type SpanExporter, TracerProvider } from '@opentelemetry/sdk-trace'
@@ -64,19 +64,19 @@ export function createTraces({
     const attributes = attributesOf(ended)
     const whole = tracer.startSpan(
       'process picture',
-      { kind: SpanKind.CONSUMER, startTime: uploadedAt, attributes },
+      { kind: SpanKind.CONSUMER, startTime: timeOf(uploadedAt), attributes },
       context,
     )
     const inside = trace.setSpan(context, whole)
     const error = ended.code && { code: SpanStatusCode.ERROR, message: ended.code }
     const queue = { stage: 'queue', startedAt: uploadedAt, endedAt: startedAt }
     for (const each of [queue, ...ended.stages]) {
-      const part = tracer.startSpan(each.stage, { startTime: each.startedAt, attributes }, inside)
+      const part = tracer.startSpan(each.stage, { startTime: timeOf(each.startedAt), attributes }, inside)
       if (error && each === ended.stages.at(-1)) part.setStatus(error)
-      part.end(each.endedAt)
+      part.end(timeOf(each.endedAt))
     }
     if (error) whole.setStatus(error)
-    whole.end(endedAt)
+    whole.end(timeOf(endedAt))
   }
 
   return {
@@ -97,6 +97,11 @@ export function createTraces({
       }
     },
   }
+}
+
+/** Of milliseconds since 1970: a small number would be taken as one since the process began. */
+function timeOf(milliseconds: number): HrTime {
+  return [Math.trunc(milliseconds / 1000), Math.round((milliseconds % 1000) * 1e6)]
 }
 
 function attributesOf({ image, messageId, jobId, attempt, outcome, code }: EndedTry): Attributes {
