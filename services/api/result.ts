@@ -36,6 +36,13 @@ export function revisionOf({
   return `${id}-${attempt}-${state}-${updatedAt.getTime()}`
 }
 
+/** Whether `known`, a revision or a list of entity tags, has a later one of the same job. */
+export function isOutdated(revision: string, known: string): boolean {
+  const [id, , , time] = revision.split('-')
+  const later = (tag: RegExpMatchArray) => tag[1] === id && Number(tag[2]) > Number(time)
+  return Array.from(known.matchAll(/([0-9a-f]{32})-\d+-[a-z]+-(\d+)/g)).some(later)
+}
+
 /** A job as the API answers it. */
 export function resultOf({ job, analysis }: ShownJob): Result {
   return {

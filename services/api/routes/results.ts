@@ -11,6 +11,7 @@ import { streamExamples } from '../examples.ts'
 import { readImageKey } from '../image-key.ts'
 import type { Answer, Inquiry } from '../inquiry.ts'
 import { musicUrlParameter, presignMusic } from '../music-url.ts'
+import { isOutdated } from '../result.ts'
 
 const path = '/v1/results/'
 
@@ -112,8 +113,9 @@ export function resultRoutes({
         const preferred = wait === undefined ? preferredWait(request.headers.prefer) : undefined
         if (preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`)
         const known = request.headers['if-none-match']
-        const isEnough = ({ result, etag }: Answer) =>
-          isFinal(result.status) || (known !== undefined && !matches(known, etag))
+        // What was seen at the last look may be older than what another look, or server, has told the client.
+        const isEnough = ({ result, revision, etag }: Answer) =>
+          isFinal(result.status) || (known !== undefined && !matches(known, etag) && !isOutdated(revision, known))
         const seconds = wait ?? preferred ?? 0
         const ask = (signal: AbortSignal) =>
           seconds > 0
@@ -142,7 +144,8 @@ export function resultRoutes({
   ): Promise<FastifyReply> {
     const waiting = { signal: clientSignal(reply), timeoutMs: firstAnswerMs }
     const first = (await inquiry.wait(wanted, () => true, waiting)) ?? notFound()
-    let last = request.headers['last-event-id']
+    const { 'last-event-id': seen } = request.headers
+    let last = typeof seen === 'string' ? seen : undefined
     // Which tells a browser not to come back.
     if (isFinal(first.result.status) && first.revision === last) return withoutBody(reply.code(204))
     const unfollow = inquiry.follow(wanted, tell, () => events.end())
@@ -157,11 +160,11 @@ export function resultRoutes({
       .send(events.stream)
 
     function tell({ result, revision }: Answer): void {
-      if (revision === last) return
+      const isLast = isFinal(result.status)
+      if (last !== undefined && (revision === last || (!isLast && isOutdated(revision, last)))) return
       last = revision
       present(result).then(
         (data) => {
-          const isLast = isFinal(result.status)
           events.send({ event: isLast ? 'end' : 'progress', id: revision, data })
           if (isLast) events.end()
         },

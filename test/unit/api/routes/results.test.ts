@@ -93,12 +93,30 @@ test('with If-None-Match it holds until the result differs', async (t) => {
   const headers = { 'if-none-match': String(etag) }
   const waiting = app.inject({ url: `${address}?wait=20`, headers })
   await looked(2)
-  results.set(processing({ progress: 0.75 }))
+  results.set(processing({ progress: 0.75, updatedAt: new Date(Date.now() + 1) }))
   const response = await waiting
   assert.equal(response.statusCode, 200)
   assert.equal(response.json().progress, 0.75)
   const same = { 'if-none-match': String(response.headers.etag) }
   assert.equal((await app.inject({ url: `${address}?wait=1`, headers: same })).statusCode, 304)
+})
+
+test('who knows more than was seen at the last look is not told of before', async (t) => {
+  const { app, results, looked } = await start(t, processing({ progress: 0.5, updatedAt: new Date(1) }))
+  results.set(processing({ progress: 0.75, updatedAt: new Date(2) }))
+  const etag = String((await app.inject(address)).headers.etag)
+  results.set(processing({ progress: 0.5, updatedAt: new Date(1) }))
+  const waiting = app.inject({ url: `${address}?wait=20`, headers: { 'if-none-match': etag } })
+  const lastEventId = etag.slice('W/"'.length, -1)
+  const streaming = app.inject({ url: address, headers: { ...events, 'last-event-id': lastEventId } })
+  await looked(2)
+  results.set(processing({ progress: 0.9, updatedAt: new Date(3) }))
+  assert.equal((await waiting).json().progress, 0.9)
+  results.set(succeededJob(key, { updatedAt: new Date(4) }))
+  assert.deepEqual(
+    eventsOf((await streaming).body).map(({ data }) => data.progress),
+    [0.9, 1],
+  )
 })
 
 test('what was never uploaded is not waited for; what is uploaded is, until it is received and done', async (t) => {
