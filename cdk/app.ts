@@ -7,6 +7,7 @@ import { DataStack } from './data-stack.ts'
 import { IdentityStack } from './identity-stack.ts'
 import { ScalerStack } from './scaler-stack.ts'
 import type { Stage } from './stage.ts'
+import { WebhooksStack } from './webhooks-stack.ts'
 
 /** Every stack of one stage, checked by cdk-nag when it is synthesised. */
 export function createApp(stage: Stage, { outdir, context = {} }: { outdir: string; context?: object }) {
@@ -20,12 +21,16 @@ export function createApp(stage: Stage, { outdir, context = {} }: { outdir: stri
     apiKeySecret: data.secrets.runpodApiKey.secretArn,
     podIdentity,
   })
-  const { databaseUrl, apiKeys } = data.secrets
-  const secrets = { DATABASE_URL: databaseUrl.secretArn, API_KEYS: apiKeys.secretArn }
-  const api = new ApiStack(app, name('api'), { stage, secrets })
+  const { databaseUrl, apiKeys, webhooks: endpoints } = data.secrets
+  const database = { DATABASE_URL: databaseUrl.secretArn }
+  const api = new ApiStack(app, name('api'), { stage, secrets: { ...database, API_KEYS: apiKeys.secretArn } })
+  const webhooks = new WebhooksStack(app, name('webhooks'), {
+    stage,
+    secrets: { ...database, WEBHOOKS: endpoints.secretArn },
+  })
   const alarms = new AlarmsStack(app, name('alarms'), { stage, scaler: scaler.scaler, apiId: api.apiId })
-  for (const stack of [identity, scaler, api, alarms]) stack.addStackDependency(data)
+  for (const stack of [identity, scaler, api, webhooks, alarms]) stack.addStackDependency(data)
   Tags.of(app).add('promenade:stage', stage.name)
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
-  return { app, data, identity, scaler, api, alarms }
+  return { app, data, identity, scaler, api, webhooks, alarms }
 }

@@ -37,6 +37,11 @@ export function apiStatements(
   ]
 }
 
+/** The function that sends webhooks: all it works with is in the database. `secrets` are ARNs. */
+export function webhooksStatements({ secrets }: { secrets: string[] }): PolicyStatement[] {
+  return [allow('ReadItsSecrets', ['secretsmanager:GetSecretValue'], ...secrets)]
+}
+
 /** Who runs `npm run dlq`: lists, replays and purges dead letters, and mends what differs between bucket and database. */
 export function operatorStatements({ bucket, uploads, deadLetters }: ResourceNames): PolicyStatement[] {
   return [

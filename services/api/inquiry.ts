@@ -41,6 +41,9 @@ export function createInquiry({
   return {
     uploadedVersion,
 
+    /** Nobody is held for longer. */
+    maxWaitSeconds: onLambda ? maxLambdaWaitMs / 1000 : Number.POSITIVE_INFINITY,
+
     /** What has been told within a second, of a job that has ended. */
     remembered(wanted: Wanted): Answer | undefined {
       const found = reader.remembered(wanted)

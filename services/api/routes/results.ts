@@ -64,6 +64,7 @@ export function resultRoutes({
   inquiry: Inquiry
   presigner: Pick<Presigner, 'get'>
 }): FastifyPluginAsyncTypebox {
+  const longestWait = Math.min(maxWaitSeconds, inquiry.maxWaitSeconds)
   return async (app) => {
     app.get(
       `${path}*`,
@@ -110,7 +111,7 @@ export function resultRoutes({
         if (request.method === 'GET' && accepts(request, 'text/event-stream')) {
           return stream(wanted, present, request, reply)
         }
-        const preferred = wait === undefined ? preferredWait(request.headers.prefer) : undefined
+        const preferred = wait === undefined ? preferredWait(request.headers.prefer, longestWait) : undefined
         if (preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`)
         const known = request.headers['if-none-match']
         // What was seen at the last look may be older than what another look, or server, has told the client.
@@ -202,9 +203,9 @@ function matches(ifNoneMatch: string | undefined, etag: string): boolean {
 }
 
 /** Seconds, RFC 7240 section 4.3; what is not a number is no preference. */
-function preferredWait(prefer: string | undefined): number | undefined {
+function preferredWait(prefer: string | undefined, most: number): number | undefined {
   const seconds = prefer?.match(/(?:^|,)\s*wait\s*=\s*"?(\d+)"?\s*(?:[,;]|$)/i)?.[1]
-  return seconds === undefined ? undefined : Math.min(Number(seconds), maxWaitSeconds)
+  return seconds === undefined ? undefined : Math.min(Number(seconds), most)
 }
 
 function accepts({ headers }: FastifyRequest, type: string): boolean {
