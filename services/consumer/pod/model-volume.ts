@@ -40,21 +40,19 @@ export async function provideModels({
       .update(await readFile(join(modelDir, name, manifestFile)))
       .digest('hex')
 
-  async function namesBy(state: State): Promise<string[]> {
-    const names = Object.keys(schemas)
-    const states = await Promise.all(names.map(stateOf))
-    return names.filter((_, i) => states[i] === state)
-  }
-
-  async function stateOf(name: string): Promise<State> {
+  async function stateOf(name: string): Promise<{ name: string; state: State; fault?: string }> {
     try {
       await readModel(modelDir, name, schemas[name]!)
     } catch (error) {
-      logger.info(`${(error as Error).message.split(';')[0]}`)
-      return 'missing'
+      return { name, state: 'missing', fault: (error as Error).message }
     }
     const verified = await readFile(digestFile(name), 'utf8').catch(() => undefined)
-    return verified === (await readDigest(name)) ? 'verified' : 'unverified'
+    return { name, state: verified === (await readDigest(name)) ? 'verified' : 'unverified' }
+  }
+
+  async function find(wanted: State) {
+    const states = await Promise.all(Object.keys(schemas).map(stateOf))
+    return states.filter(({ state }) => state === wanted)
   }
 
   /** Whether it ended well. */
@@ -71,12 +69,14 @@ export async function provideModels({
   }
 
   async function prepare(): Promise<void> {
-    const missing = await namesBy('missing')
+    const missing = await find('missing')
+    for (const { fault } of missing) logger.info(fault)
     if (missing.length) {
-      await must('pull', ...missing)
-      await must('build', ...missing)
+      const names = missing.map(({ name }) => name)
+      await must('pull', ...names)
+      await must('build', ...names)
     }
-    for (const name of await namesBy('unverified')) {
+    for (const { name } of await find('unverified')) {
       if (!(await attempt('verify', name))) {
         await must('pull', name)
         await must('build', '--force', name)
@@ -87,6 +87,6 @@ export async function provideModels({
   }
 
   await mkdir(modelDir, { recursive: true })
-  const verified = await namesBy('verified')
+  const verified = await find('verified')
   if (verified.length < Object.keys(schemas).length) await lock.hold(signal, prepare)
 }
