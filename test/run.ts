@@ -7,6 +7,9 @@ import { Command } from 'commander'
 import { runCommandLine, UsageError } from '#shared/command-line.ts'
 import { provideMariadb } from '../services/local/mariadb.ts'
 
+// For the tests that run graphs themselves.
+process.env.ORT_DISABLE_TELEMETRY ??= '1'
+
 const fileMilliseconds = 10 * 60_000
 
 const command = new Command('npm test --')

@@ -11,22 +11,8 @@ import { createPictureReader } from './pipeline/picture-reader.ts'
 import { createPipeline } from './pipeline/process-image.ts'
 import { createMessageProcessor } from './pipeline/process-message.ts'
 import { checkPromptWords, type PromptWords } from './pipeline/prompt-words.ts'
+import type { consumerSettings } from './setting-names.ts'
 import { createWorker } from './worker.ts'
-
-export const consumerSettings = [
-  'AWS_REGION',
-  'AWS_ENDPOINT_URL',
-  'BUCKET',
-  'QUEUE_URL',
-  'DLQ_URL',
-  'BATCH_SIZE',
-  'MAX_IMAGE_BYTES',
-  'MAX_IMAGE_PIXELS',
-  'MUSIC_SECONDS',
-  'LEASE_SECONDS',
-  'MAX_ATTEMPTS',
-  'GRACE_SECONDS',
-] as const
 
 /** Asked for while someone waits to see the numbers. */
 const countTimeoutMs = 2_000

@@ -5,12 +5,13 @@ import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
 import { settings } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
-import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { databaseAddress } from '#shared/db/connection.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createLogger } from '#shared/logger.ts'
-import { consumerSettings, createConsumer } from './app.ts'
+import { createConsumer } from './app.ts'
 import { type Inference, startInference } from './onnx/inference.ts'
 import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/prompt-words.ts'
+import { settingNames } from './setting-names.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { type Monitored, startMonitor } from './telemetry/monitor.ts'
 
@@ -19,22 +20,6 @@ const repeatedSignalMs = 500
 
 /** Of the grace period, for sending the last traces and closing what is left when the consumer has stopped. */
 const closeSeconds = 0.3
-
-const settingNames = [
-  ...consumerSettings,
-  ...databaseSettings,
-  'MODEL_DIR',
-  'MUSIC_MODEL',
-  'CLASSIFIER_MODEL',
-  'EXECUTION_PROVIDERS',
-  'BATCH_WAIT_MS',
-  'MAX_GENERATION_SECONDS',
-  'PROMPT_FILE',
-  'HOST',
-  'METRICS_PORT',
-  'OTEL_EXPORTER_OTLP_ENDPOINT',
-  'LOG_LEVEL',
-] as const
 
 const command = new Command('npm run consumer')
   .description(

@@ -9,6 +9,9 @@ import { pull } from './hub/pull.ts'
 import { describeModels } from './list-models.ts'
 import { parseTarget, type Target, targetDir, targetOf } from './target.ts'
 
+// ONNX Runtime, which checks the graphs, else tells Microsoft what it runs on.
+process.env.ORT_DISABLE_TELEMETRY ??= '1'
+
 const print = (line: string) => process.stdout.write(`${line}\n`)
 const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(1)
 

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 
 const port = Type.Integer({ minimum: 0, maximum: 65535 })
+const rolesAnywhere = (kind: string) => `^arn:aws[a-z-]*:rolesanywhere:[a-z0-9-]+:\\d{12}:${kind}/[0-9a-f-]+$`
 
 /** Every environment variable that Promenade reads. Each service picks the ones it needs. */
 export const settings = {
@@ -103,6 +104,27 @@ export const settings = {
     Type.String({
       pattern: '^\\{.*\\}$',
       description: 'On AWS Lambda: JSON object of settings and the secrets of Secrets Manager that hold their values',
+    }),
+  ),
+  WORKER_CERTIFICATE: Type.Optional(
+    Type.String({
+      pattern: '-----BEGIN CERTIFICATE-----',
+      description: 'On a pod outside AWS: PEM of the certificate that IAM Roles Anywhere knows it by',
+    }),
+  ),
+  WORKER_PRIVATE_KEY: Type.Optional(
+    Type.String({ pattern: '-----BEGIN [A-Z ]*PRIVATE KEY-----', description: 'PEM of the key of WORKER_CERTIFICATE' }),
+  ),
+  TRUST_ANCHOR_ARN: Type.Optional(
+    Type.String({ pattern: rolesAnywhere('trust-anchor'), description: 'Of the authority of WORKER_CERTIFICATE' }),
+  ),
+  PROFILE_ARN: Type.Optional(
+    Type.String({ pattern: rolesAnywhere('profile'), description: 'Of IAM Roles Anywhere, for ROLE_ARN' }),
+  ),
+  ROLE_ARN: Type.Optional(
+    Type.String({
+      pattern: '^arn:aws[a-z-]*:iam::\\d{12}:role/[\\w+=,.@/-]+$',
+      description: 'Role that WORKER_CERTIFICATE gives',
     }),
   ),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),

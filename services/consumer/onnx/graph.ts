@@ -22,7 +22,7 @@ export function availableProviders(wanted: readonly string[]): string[] {
   if (available.length) return available
   throw new Error(
     `EXECUTION_PROVIDERS asks for ${wanted.join(', ')}, but this installation of onnxruntime-node has ` +
-      `${supported.join(', ')}: add cpu, or reinstall with ONNXRUNTIME_NODE_INSTALL=cuda12`,
+      `${supported.join(', ')}: add cpu, or run: ONNXRUNTIME_NODE_INSTALL=true npm rebuild onnxruntime-node`,
   )
 }
 

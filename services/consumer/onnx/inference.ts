@@ -82,7 +82,11 @@ export async function startInference(
   loaded = true
 
   function start(): void {
-    const started = fork(entry, [JSON.stringify(inferenceOptions)], { serialization: 'advanced', env })
+    const started = fork(entry, [JSON.stringify(inferenceOptions)], {
+      serialization: 'advanced',
+      // Else it tells Microsoft what it runs on, and keeps a log of that in the temporary folder.
+      env: { ORT_DISABLE_TELEMETRY: '1', ...env },
+    })
     child = started
     let fatal: string | undefined
     ready = new Promise((resolve, reject) => {

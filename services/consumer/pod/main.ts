@@ -1,0 +1,61 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { runCommandLine } from '#shared/command-line.ts'
+import { readConfig } from '#shared/config.ts'
+import { databaseAddress } from '#shared/db/connection.ts'
+import { createLogger } from '#shared/logger.ts'
+import { settingNames } from '../setting-names.ts'
+import { createCommands } from './commands.ts'
+import { identitySettings, writeIdentity } from './identity.ts'
+import { provideModels } from './model-volume.ts'
+
+const command = new Command('node services/consumer/pod/main.ts')
+  .description(
+    'What a container of the consumer begins with: its identity outside AWS, its models at the first start, then the consumer, ' +
+      'which gets every signal. A signal before that ends it in order.',
+  )
+  .addHelpText('after', `\nSettings: those of npm run consumer, HF_TOKEN, HF_ENDPOINT, ${identitySettings.join(', ')}.`)
+  .action(start)
+
+await runCommandLine(command)
+
+async function start(): Promise<void> {
+  // All of them now, and not when the models have been pulled.
+  const config = readConfig([...settingNames, ...identitySettings], process.env)
+  await databaseAddress(config)
+  const logger = createLogger({ level: config.LOG_LEVEL, service: 'pod' })
+  const { run, pass } = createCommands()
+  const stopping = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      stopping.abort()
+      pass(signal)
+    })
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'promenade-pod-'))
+  try {
+    const env = { ...withoutIdentity(process.env), ...(await writeIdentity(config, { folder, now: new Date() })) }
+    await provideModels({
+      modelDir: config.MODEL_DIR,
+      music: config.MUSIC_MODEL,
+      classifier: config.CLASSIFIER_MODEL,
+      run: (...args) => run('models', ['--dir', config.MODEL_DIR, ...args], env),
+      signal: stopping.signal,
+      logger,
+    })
+    if (!stopping.signal.aborted) process.exitCode = await run('consumer', [], env)
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error
+    logger.info('stopped before the models were ready')
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Nothing but the helper needs them, and it reads the files. */
+function withoutIdentity(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names: readonly string[] = identitySettings
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
+}
