@@ -1,6 +1,7 @@
 import { Duration, Stack } from 'aws-cdk-lib'
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
@@ -35,6 +36,16 @@ export class AlarmsStack extends Stack {
     super(scope, id, { env: environmentOf(stage), description: 'Promenade: alarms and the dashboard' })
     const metrics = metricsOf(stage, { scaler, apiId })
     const topic = new Topic(this, 'Alarms', { topicName: `promenade-${stage.name}-alarms`, enforceSSL: true })
+    // Its policy for TLS takes the place of the one that a topic has by itself, which lets alarms in.
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        sid: 'AlarmsOfTheAccount',
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    )
     if (stage.alarm_email) topic.addSubscription(new EmailSubscription(stage.alarm_email))
     const action = new SnsAction(topic)
     for (const signal of [...pipelineSignals(stage, metrics), ...apiSignals(metrics)]) {
