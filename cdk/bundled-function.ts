@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
 import { type PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda'
 import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
@@ -65,4 +67,13 @@ export function createFunction(scope: Construct, id: string, options: FunctionOp
       banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
     },
   })
+}
+
+/** Calls it once a minute. A call that failed, or was missed, is not made up for: the next one sees more. */
+export function callEveryMinute(scope: Construct, fn: NodejsFunction): void {
+  const minute = Duration.minutes(1)
+  const once = { retryAttempts: 0, maxEventAge: minute }
+  // The rule hands its event to a queue of Lambda's, and each of them would try again.
+  fn.configureAsyncInvoke(once)
+  new Rule(scope, 'EveryMinute', { schedule: Schedule.rate(minute), targets: [new LambdaFunction(fn, once)] })
 }

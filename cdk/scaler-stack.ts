@@ -1,18 +1,15 @@
-import { Duration, Stack } from 'aws-cdk-lib'
-import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
+import { Stack } from 'aws-cdk-lib'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { StringParameter } from 'aws-cdk-lib/aws-ssm'
 import type { Construct } from 'constructs'
-import { createFunction } from './bundled-function.ts'
+import { callEveryMinute, createFunction } from './bundled-function.ts'
 import { scalerStatements } from './permissions.ts'
 import { namesOf } from './resource-names.ts'
 import type { ScalerSettings } from './scaler/settings.ts'
 import { environmentOf, type Stage } from './stage.ts'
 import { modelPath, workerEnvironment } from './worker-environment.ts'
 
-/** Between two rounds; one ends before the next begins. */
-const roundSeconds = 60
+/** A round ends before the next begins. */
 const timeoutSeconds = 55
 
 /** As many pods as the queue takes, looked at once a minute. */
@@ -46,7 +43,7 @@ export class ScalerStack extends Stack {
         environment: workerEnvironment(stage, names, podIdentity),
       },
     }
-    this.scaler = createFunction(this, 'Scaler', {
+    const scaler = createFunction(this, 'Scaler', {
       entry: 'cdk/scaler/scaler.lambda.ts',
       description: 'Orders and ends GPU pods as the queue takes them',
       timeoutSeconds,
@@ -56,10 +53,7 @@ export class ScalerStack extends Stack {
       environment: { SCALER_SETTINGS: this.toJsonString(settings) },
       statements: scalerStatements(names, { apiKey: apiKeySecret, state: state.parameterArn }),
     })
-    new Rule(this, 'EveryMinute', {
-      schedule: Schedule.rate(Duration.seconds(roundSeconds)),
-      // A round that was missed is not made up for: the next one sees more.
-      targets: [new LambdaFunction(this.scaler, { retryAttempts: 0, maxEventAge: Duration.seconds(roundSeconds) })],
-    })
+    callEveryMinute(this, scaler)
+    this.scaler = scaler
   }
 }

@@ -1,12 +1,10 @@
-import { Duration, Stack } from 'aws-cdk-lib'
-import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
+import { Stack } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
-import { createFunction } from './bundled-function.ts'
+import { callEveryMinute, createFunction } from './bundled-function.ts'
 import { webhooksStatements } from './permissions.ts'
 import { environmentOf, type Stage } from './stage.ts'
 
-const everySeconds = 60
+/** One call ends before the next begins. */
 const timeoutSeconds = 55
 
 /** Tells the apps' servers which jobs have ended, once a minute. `secrets`: settings, and the ARNs of what holds their values. */
@@ -21,9 +19,6 @@ export class WebhooksStack extends Stack {
       environment: { SECRETS: this.toJsonString(secrets) },
       statements: webhooksStatements({ secrets: Object.values(secrets) }),
     })
-    new Rule(this, 'EveryMinute', {
-      schedule: Schedule.rate(Duration.seconds(everySeconds)),
-      targets: [new LambdaFunction(sender, { retryAttempts: 0, maxEventAge: Duration.seconds(everySeconds) })],
-    })
+    callEveryMinute(this, sender)
   }
 }

@@ -17,6 +17,7 @@ const secret = `whsec_${Buffer.alloc(24, 7).toString('base64')}`
 
 test('it runs once a minute, and is told its secrets by their ARNs alone', () => {
   webhooks.template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 minute)' })
+  webhooks.template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', { MaximumRetryAttempts: 0 })
   const [fn] = Object.values(webhooks.template.findResources('AWS::Lambda::Function'))
   assert.match(JSON.stringify(fn!.Properties.Environment.Variables.SECRETS), /DATABASE_URL.*WEBHOOKS/)
   assert.ok(fn!.Properties.Timeout < 60, 'one ends before the next begins')

@@ -14,6 +14,11 @@ test('a round begins each minute, is not tried again, and ends before the next',
     State: 'ENABLED',
     Targets: [Match.objectLike({ RetryPolicy: { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 } })],
   })
+  // Lambda would try what failed twice again, and what it could not begin for six hours.
+  template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', {
+    MaximumRetryAttempts: 0,
+    MaximumEventAgeInSeconds: 60,
+  })
   template.hasResourceProperties('AWS::Lambda::Function', {
     Runtime: 'nodejs24.x',
     Architectures: ['arm64'],
