@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test'
 import { App } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda'
-import { settings } from '#shared/contract/setting.ts'
 import { ApiStack } from '../../cdk/api-stack.ts'
+import { serviceSettings } from '../../services/api/service.ts'
 import { type Stack as LocalStack, startStack } from '../../services/local/stack.ts'
 import { startFakeAws } from '../fake-aws.ts'
 import { bundleOf, runBundle } from './bundle.ts'
@@ -40,10 +40,11 @@ test('the gateway limits requests, and notes each of them', () => {
   template.hasResourceProperties('AWS::ApiGatewayV2::Api', { DisableExecuteApiEndpoint: false })
 })
 
-test('the function is told settings that there are, and secrets by their ARNs alone', () => {
+test('the function is told settings that it reads, and secrets by their ARNs alone', () => {
   const [fn] = Object.values(template.findResources('AWS::Lambda::Function'))
   const { Variables: variables } = fn!.Properties.Environment
-  for (const name of Object.keys(variables).filter((name) => name !== 'NODE_OPTIONS')) assert.ok(name in settings, name)
+  const read: readonly string[] = [...serviceSettings, 'SECRETS', 'NODE_OPTIONS']
+  for (const name of Object.keys(variables)) assert.ok(read.includes(name), name)
   assert.ok(!('DATABASE_URL' in variables) && !('API_KEYS' in variables))
   assert.match(JSON.stringify(variables.SECRETS), /DATABASE_URL.*API_KEYS/)
   assert.ok(fn!.Properties.Timeout < 30, 'it ends before the gateway gives up')
