@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { parse } from 'yaml'
 import { readConfig } from '#shared/config.ts'
 import { settings } from '#shared/contract/setting.ts'
-import { databaseSettings } from '#shared/db/connection.ts'
+import { connectionOptions, databaseSettings } from '#shared/db/connection.ts'
 import { readStages, root, stepsOfImage, wordsOf } from './dockerfile.ts'
 
 interface Service {
@@ -45,7 +45,8 @@ test('images are built from Dockerfiles that there are, and told what the servic
     )
     // Without TLS, which is refused anywhere but on loopback.
     assert.equal(network, 'service:tidb')
-    readConfig(databaseSettings, environment as Record<string, string>)
+    const config = readConfig(databaseSettings, environment as Record<string, string>)
+    assert.ok(connectionOptions({ url: config.DATABASE_URL, tls: config.DATABASE_TLS }).database)
   }
 })
 
