@@ -26,15 +26,17 @@ interface Signal {
   isTooFew?: boolean
 }
 
+interface Watched {
+  scaler: IFunction
+  webhooks: IFunction
+  apiId: string
+}
+
 /** What has to be looked after, and a page that shows how it goes. */
 export class AlarmsStack extends Stack {
-  constructor(
-    scope: Construct,
-    id: string,
-    { stage, scaler, apiId }: { stage: Stage; scaler: IFunction; apiId: string },
-  ) {
+  constructor(scope: Construct, id: string, { stage, ...watched }: { stage: Stage } & Watched) {
     super(scope, id, { env: environmentOf(stage), description: 'Promenade: alarms and the dashboard' })
-    const metrics = metricsOf(stage, { scaler, apiId })
+    const metrics = metricsOf(stage, watched)
     const topic = new Topic(this, 'Alarms', { topicName: `promenade-${stage.name}-alarms`, enforceSSL: true })
     // Its policy for TLS takes the place of the one that a topic has by itself, which lets alarms in.
     topic.addToResourcePolicy(
@@ -48,7 +50,7 @@ export class AlarmsStack extends Stack {
     )
     if (stage.alarm_email) topic.addSubscription(new EmailSubscription(stage.alarm_email))
     const action = new SnsAction(topic)
-    for (const signal of [...pipelineSignals(stage, metrics), ...apiSignals(metrics)]) {
+    for (const signal of [...pipelineSignals(stage, metrics), ...appSignals(metrics)]) {
       const alarm = new cloudwatch.Alarm(this, signal.id, {
         alarmName: `promenade-${stage.name} ${signal.heading}`,
         alarmDescription: `${signal.text} What to do: ${stage.runbook_url}#${anchorOf(signal.heading)}`,
@@ -68,7 +70,7 @@ export class AlarmsStack extends Stack {
 
 type Metrics = ReturnType<typeof metricsOf>
 
-function metricsOf({ name, region, ...stage }: Stage, { scaler, apiId }: { scaler: IFunction; apiId: string }) {
+function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, apiId }: Watched) {
   const names = namesOf({ name, region, ...stage })
   const minutes = (count: number) => Duration.minutes(count)
   const ofQueue = (queue: string, metricName: string) =>
@@ -105,6 +107,7 @@ function metricsOf({ name, region, ...stage }: Stage, { scaler, apiId }: { scale
     spent: ofScaler('SpentTodayUsd'),
     scalerErrors: scaler.metricErrors({ period: minutes(5), statistic: 'Sum' }),
     scalerRounds: scaler.metricInvocations({ period: minutes(5), statistic: 'Sum' }),
+    webhookErrors: webhooks.metricErrors({ period: minutes(5), statistic: 'Sum' }),
     api: {
       requests: ofApi('Count', 'Sum'),
       faults: ofApi('5xx', 'Sum'),
@@ -176,7 +179,7 @@ function pipelineSignals({ scaler: limits }: Stage, metrics: Metrics): Signal[] 
   ]
 }
 
-function apiSignals({ api }: Metrics): Signal[] {
+function appSignals({ api, webhookErrors }: Metrics): Signal[] {
   return [
     {
       id: 'ApiFaults',
@@ -193,6 +196,14 @@ function apiSignals({ api }: Metrics): Signal[] {
       metric: api.latency,
       threshold: 29_000,
       periods: 5,
+    },
+    {
+      id: 'WebhookErrors',
+      heading: 'Webhooks are not sent',
+      text: 'Several runs of the function that sends them have ended with an error.',
+      metric: webhookErrors,
+      threshold: 3,
+      periods: 1,
     },
   ]
 }

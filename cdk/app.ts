@@ -28,7 +28,12 @@ export function createApp(stage: Stage, { outdir, context = {} }: { outdir: stri
     stage,
     secrets: { ...database, WEBHOOKS: endpoints.secretArn },
   })
-  const alarms = new AlarmsStack(app, name('alarms'), { stage, scaler: scaler.scaler, apiId: api.apiId })
+  const alarms = new AlarmsStack(app, name('alarms'), {
+    stage,
+    scaler: scaler.scaler,
+    webhooks: webhooks.sender,
+    apiId: api.apiId,
+  })
   for (const stack of [identity, scaler, api, webhooks, alarms]) stack.addStackDependency(data)
   Tags.of(app).add('promenade:stage', stage.name)
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))

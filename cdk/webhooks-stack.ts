@@ -1,4 +1,5 @@
 import { Stack } from 'aws-cdk-lib'
+import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { Construct } from 'constructs'
 import { callEveryMinute, createFunction } from './bundled-function.ts'
 import { webhooksStatements } from './permissions.ts'
@@ -9,6 +10,8 @@ const timeoutSeconds = 55
 
 /** Tells the apps' servers which jobs have ended, once a minute. `secrets`: settings, and the ARNs of what holds their values. */
 export class WebhooksStack extends Stack {
+  readonly sender: IFunction
+
   constructor(scope: Construct, id: string, { stage, secrets }: { stage: Stage; secrets: Record<string, string> }) {
     super(scope, id, { env: environmentOf(stage), description: 'Promenade: webhooks' })
     const sender = createFunction(this, 'Sender', {
@@ -20,5 +23,6 @@ export class WebhooksStack extends Stack {
       statements: webhooksStatements({ secrets: Object.values(secrets) }),
     })
     callEveryMinute(this, sender)
+    this.sender = sender
   }
 }

@@ -17,6 +17,7 @@ interface Alarm {
   AlarmActions: unknown[]
   OKActions: unknown[]
   Namespace: string
+  Dimensions: object[]
   MetricName: string
   Threshold: number
   EvaluationPeriods: number
@@ -72,11 +73,23 @@ test('the alarms are these', () => {
     'ApproximateNumberOfMessagesVisible >= 1, 1 times, without data notBreaching',
     'CostCapReached >= 1, 1 times, without data notBreaching',
     'Errors >= 3, 1 times, without data notBreaching',
+    'Errors >= 3, 1 times, without data notBreaching',
     'Invocations < 1, 2 times, without data breaching',
     'Latency >= 29000, 5 times, without data notBreaching',
     'PodsWithoutCapacity >= 1, 10 times, without data notBreaching',
     'UnattendedBacklog >= 1, 5 times, without data notBreaching',
   ])
+})
+
+test('the functions that nobody waits for are watched each', () => {
+  const watched = found.filter(({ MetricName }) => MetricName === 'Errors')
+  const functions = watched.map(({ Dimensions }) => JSON.stringify(Dimensions))
+  assert.equal(functions.length, 2)
+  for (const name of ['scaler', 'webhooks'])
+    assert.ok(
+      functions.some((text) => text.includes(`testing-${name}`)),
+      name,
+    )
 })
 
 test('what is watched of the scaler is what the scaler tells', () => {
