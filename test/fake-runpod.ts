@@ -39,7 +39,9 @@ export async function startFakeRunpod({ apiKey, now }: { apiKey: string; now: ()
     if (request.headers.authorization !== `Bearer ${apiKey}`) return problem(401, 'unknown key')
     const prepared = answers.shift()
     if (prepared) return prepared
-    if (method === 'GET' && url === '/v2/pods') return { status: 200, body: { pods: [...pods.values()] } }
+    if (method === 'GET' && url === '/v2/pods') {
+      return { status: 200, body: { pods: [...pods.values()], pagination: { hasNextPage: false, nextCursor: null } } }
+    }
     if (method === 'POST' && url === '/v2/pods' && body) return create(body)
     const id = url.replace('/v2/pods/', '')
     if (method === 'DELETE') return pods.delete(id) ? { status: 204 } : problem(404, `no pod ${id}`)

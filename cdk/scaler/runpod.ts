@@ -11,7 +11,12 @@ const ListedPod = Type.Object({
   cost: Type.Number(),
   createdAt: Type.String(),
 })
-const PodList = Type.Object({ pods: Type.Array(ListedPod) })
+const PodList = Type.Object({
+  pods: Type.Array(ListedPod),
+  pagination: Type.Optional(
+    Type.Object({ hasNextPage: Type.Boolean(), nextCursor: Type.Union([Type.String(), Type.Null()]) }),
+  ),
+})
 const Fault = Type.Object({ detail: Type.String() })
 
 type ListedPod = Static<typeof ListedPod>
@@ -123,9 +128,16 @@ export function createRunpod({
   return {
     /** Every pod of the account, be it of a stage of ours or not. */
     async list(signal: AbortSignal): Promise<Pod[]> {
-      const answer = await repeatedly('GET', '/v2/pods', signal)
-      if (!Value.Check(PodList, answer)) throw new RunpodError('GET /v2/pods: the answer is no list of pods')
-      return answer.pods.map(toPod)
+      const pods: Pod[] = []
+      for (let path = '/v2/pods'; ; ) {
+        const answer = await repeatedly('GET', path, signal)
+        if (!Value.Check(PodList, answer)) throw new RunpodError('GET /v2/pods: the answer is no list of pods')
+        pods.push(...answer.pods.map(toPod))
+        if (!answer.pagination?.hasNextPage) return pods
+        const { nextCursor } = answer.pagination
+        if (!nextCursor) throw new RunpodError('GET /v2/pods: the answer does not say where its next page is')
+        path = `/v2/pods?cursor=${encodeURIComponent(nextCursor)}`
+      }
     },
 
     async create(order: PodOrder, signal: AbortSignal): Promise<Pod> {

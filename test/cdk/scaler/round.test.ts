@@ -114,6 +114,23 @@ test('a pod that cannot be ended keeps none other from it; one that is gone is a
   assert.deepEqual((await round({ backlog: 0 })).removed, ['pod1', 'pod2'])
 })
 
+test('pods on every page of the list count: a page may be short, and yet not the last', async (t) => {
+  const { fake, runpod, round } = await start(t)
+  await round({ backlog: 1 })
+  const pods = [...fake.pods.values()]
+  const page = (body: object) => ({ status: 200, body })
+  const first = page({ pods: [], pagination: { hasNextPage: true, nextCursor: 'a&b' } })
+  fake.answers.push(first, page({ pods, pagination: { hasNextPage: false, nextCursor: null } }))
+  assert.deepEqual((await round({ backlog: 1 })).created, [], 'the pod of the second page is enough')
+  assert.deepEqual(
+    fake.requests.slice(-2).map(({ path }) => path),
+    ['/v2/pods', '/v2/pods?cursor=a%26b'],
+  )
+
+  fake.answers.push(page({ pods, pagination: { hasNextPage: true, nextCursor: null } }))
+  await assert.rejects(runpod.list(signal), /does not say where its next page is/)
+})
+
 test('what cannot be seen stops the round before anything is done', async (t) => {
   const { fake, round, states } = await start(t)
   fake.answers.push({ status: 200, body: { items: [] } })
