@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { PodOrder } from '../cdk/scaler/runpod.ts'
 
 interface FakePod {
@@ -13,7 +14,7 @@ interface FakePod {
   createdAt: string
 }
 
-type Answer = { status: number; body?: unknown; headers?: Record<string, string> } | 'silence'
+type Answer = { status: number; body?: unknown; headers?: Record<string, string>; afterMs?: number } | 'silence'
 
 /** RunPod's REST API for pods, on loopback. What `answers` holds is said first, one for each request. */
 export async function startFakeRunpod({ apiKey, now }: { apiKey: string; now: () => number }) {
@@ -38,7 +39,10 @@ export async function startFakeRunpod({ apiKey, now }: { apiKey: string; now: ()
     requests.push({ method, path: url, ...(body && { body }) })
     if (request.headers.authorization !== `Bearer ${apiKey}`) return problem(401, 'unknown key')
     const prepared = answers.shift()
-    if (prepared) return prepared
+    if (prepared) {
+      if (prepared !== 'silence') await sleep(prepared.afterMs ?? 0)
+      return prepared
+    }
     if (method === 'GET' && url === '/v2/pods') {
       return { status: 200, body: { pods: [...pods.values()], pagination: { hasNextPage: false, nextCursor: null } } }
     }

@@ -62,26 +62,29 @@ const maxDetailLength = 300
 const maxWaitMs = 5_000
 
 /**
- * A client of RunPod's REST API for pods. Each try takes at most `timeoutMs`; reading and ending are tried `attempts` times,
- * making only once: whether one that got no answer has made a pod is seen in the next list. Throws RunpodError, or the
- * reason of the signal.
+ * A client of RunPod's REST API for pods. Reading and ending are tried `attempts` times, each for at most `timeoutMs`; making,
+ * for which RunPod looks for a place, only once, for `orderTimeoutMs`: whether one that got no answer has made a pod is seen
+ * in the next list. Throws RunpodError, or the reason of the signal.
  */
 export function createRunpod({
   apiKey,
   endpoint,
   timeoutMs = 10_000,
+  orderTimeoutMs = 30_000,
   attempts = 3,
   backoffMs = 500,
 }: {
   apiKey: string
   endpoint: string
   timeoutMs?: number
+  orderTimeoutMs?: number
   attempts?: number
   backoffMs?: number
 }) {
   async function once(method: string, path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
     const what = `${method} ${path}`
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    const limitMs = method === 'POST' ? orderTimeoutMs : timeoutMs
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
     try {
       const response = await fetch(new URL(path, endpoint), {
         method,
@@ -100,7 +103,7 @@ export function createRunpod({
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof RunpodError) throw error
-      throw new RunpodError(`${what}: ${bounded.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)}`)
+      throw new RunpodError(`${what}: ${bounded.aborted ? `no answer within ${limitMs} ms` : reasonOf(error)}`)
     }
   }
 

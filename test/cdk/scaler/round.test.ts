@@ -83,11 +83,18 @@ test('a pool that is not ours to use is passed over; without balance nothing mor
 })
 
 test('an order without an answer is not repeated: the next list shows whether it made a pod', async (t) => {
-  const { fake, round } = await start(t, { timeoutMs: 100 })
+  const { fake, round } = await start(t, { orderTimeoutMs: 100 })
   fake.answers.push({ status: 200, body: { pods: [] } }, 'silence')
   const { created, faults } = await round({ backlog: 300 })
   assert.deepEqual([created, faults], [[], ['POST /v2/pods: no answer within 100 ms']])
   assert.equal(fake.requests.filter(({ method }) => method === 'POST').length, 1)
+})
+
+test('an order may take longer than reading: it looks for a place', async (t) => {
+  const { fake, round } = await start(t, { timeoutMs: 1_000, orderTimeoutMs: 30_000 })
+  const made = { id: 'pod9', name: 'slow', status: 'PROVISIONING', cost: 0.5, createdAt: new Date(now).toISOString() }
+  fake.answers.push({ status: 200, body: { pods: [] } }, { status: 201, body: made, afterMs: 1_500 })
+  assert.deepEqual((await round({ backlog: 1 })).created, ['pod9'])
 })
 
 test('reading and ending are tried again, as often as bounded', async (t) => {
@@ -174,10 +181,10 @@ test('a round is one line with its reason, in the metric format of CloudWatch', 
   assert.equal(report.reason, '150 in the queue take 2 pods to be done in 450 s')
 })
 
-async function start(t: TestContext, { timeoutMs = 5_000 } = {}) {
+async function start(t: TestContext, { timeoutMs = 5_000, orderTimeoutMs = 5_000 } = {}) {
   const fake = await startFakeRunpod({ apiKey, now: () => now })
   t.after(() => fake.stop())
-  const runpod = createRunpod({ apiKey, endpoint: fake.endpoint, timeoutMs, backoffMs: 1 })
+  const runpod = createRunpod({ apiKey, endpoint: fake.endpoint, timeoutMs, orderTimeoutMs, backoffMs: 1 })
   const states: { saved: State | undefined } = { saved: undefined }
   let count = 0
   const round = ({ backlog }: { backlog: number }) =>
