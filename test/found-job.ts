@@ -5,10 +5,9 @@ import { analysisOf, bucket, uploadOf } from './job.ts'
 type Find = (wanted: Wanted) => Promise<FoundJob | undefined>
 
 /** Results that are found one by one. */
-export function resultsOf(find: Find): Pick<Results, 'find' | 'standings' | 'findAll' | 'list' | 'models'> {
+export function resultsOf(find: Find): Pick<Results, 'standings' | 'findAll' | 'list' | 'models'> {
   const found = new Map<string, FoundJob>()
   return {
-    find,
     standings: async (subjects) => {
       const all = await Promise.all(subjects.map(({ key, version, take }) => find({ key, version, take })))
       return all.flatMap((each) => {
@@ -32,10 +31,6 @@ export function fakeResults(clock: () => number = Date.now) {
     standingsAsked: 0,
     rowsAsked: 0,
     set: (found: FoundJob) => void jobs.set(found.job.id, found),
-    find: async ({ key }: Wanted) => {
-      if (fake.failure) throw fake.failure
-      return newest([...jobs.values()].filter(({ job }) => job.imageKey === key))
-    },
     standings: (async (subjects) => {
       fake.standingsAsked++
       if (fake.failure) throw fake.failure

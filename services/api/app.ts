@@ -28,7 +28,7 @@ import { uploadRoutes } from './routes/uploads.ts'
 import { createWatcher } from './watcher.ts'
 
 export interface AppOptions {
-  results: Pick<Results, 'find' | 'findAll' | 'list' | 'models' | 'standings'>
+  results: Pick<Results, 'findAll' | 'list' | 'models' | 'standings'>
   orders: Orders
   objects: Pick<ObjectStore, 'head' | 'ping'>
   presigner: Presigner

@@ -183,10 +183,10 @@ async function start() {
       return run(...given)
     }
   }
-  const { find, standings, findAll } = results
+  const { standings, findAll } = results
   const app = await createApp(
     apiOptions({
-      results: { ...results, find: counted(find), standings: counted(standings), findAll: counted(findAll) },
+      results: { ...results, standings: counted(standings), findAll: counted(findAll) },
       objects: createObjectStore({ s3: stack.s3, bucket }),
       database: distant,
       bucket,

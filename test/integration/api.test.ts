@@ -89,6 +89,18 @@ test('a picture is followed through every state by its key', async () => {
   assert.equal((await get(path, { 'if-none-match': succeeded.headers.etag! })).status, 304)
 })
 
+test('/info names the models with which the newest result was made', async () => {
+  const upload = uploadOf('uploads/info.jpg', { bucket })
+  const id = await jobs.receive(upload)
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  const models = { musicModel: 'musicgen-of-today', musicModelRevision: 'r9' }
+  await jobs.succeed({ id, token: 'a', analysis: { ...analysisOf(upload), ...models } })
+  const { status, body } = await get('/info')
+  assert.equal(status, 200)
+  assert.deepEqual(body.models.music, { name: 'musicgen-of-today', revision: 'r9' })
+  assert.deepEqual(body.models.classifier, { name: 'tiny-random-clip', revision: 'r2' })
+})
+
 test('a failed and a canceled picture say why', async () => {
   for (const [state, code] of [
     ['failed', 'IMAGE_EMPTY'],
