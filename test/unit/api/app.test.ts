@@ -147,6 +147,7 @@ test('the same ETag is answered 304, also from a list and in its strong form, un
     const again = await get(t, address, { find, headers: { 'if-none-match': sent } })
     assert.equal(again.statusCode, 304, sent)
     assert.equal(again.body, '')
+    assert.equal(again.headers['content-length'], undefined, 'clients would wait for a body')
     assert.equal(again.headers.etag, etag)
     assert.equal(again.headers['retry-after'], '2')
   }
