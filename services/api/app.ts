@@ -3,10 +3,12 @@ import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
 import type { Queue } from '#shared/aws/queue.ts'
+import { objectUrl } from '#shared/contract/key.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Orders } from '#shared/db/orders.ts'
 import type { Results } from '#shared/db/results.ts'
 import { createInquiry } from './inquiry.ts'
+import type { Page } from './page.ts'
 import { type AccessOptions, createAccess } from './plugins/access.ts'
 import { setHeaders } from './plugins/header.ts'
 import { answerWrongMethods } from './plugins/method.ts'
@@ -23,6 +25,7 @@ import { generationRoutes } from './routes/generations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
 import { listRoutes } from './routes/list.ts'
+import { pageRoutes } from './routes/page.ts'
 import { resultRoutes } from './routes/results.ts'
 import { uploadRoutes } from './routes/uploads.ts'
 import { createWatcher } from './watcher.ts'
@@ -51,6 +54,8 @@ export interface AppOptions {
   onJobEnded?: () => void
   /** One request at a time, between which the process is frozen. */
   onLambda?: boolean
+  /** To be served at `/`. */
+  page?: Page | undefined
   logger: FastifyBaseLogger
 }
 
@@ -79,6 +84,7 @@ export async function createApp({
   proxies = [],
   onJobEnded = () => {},
   onLambda = false,
+  page,
   logger,
 }: AppOptions) {
   const access = createAccess({ auth, requestsPerMinute })
@@ -121,6 +127,8 @@ export async function createApp({
   const inquiry = createInquiry({ reader, objects, watcher, bucket, onLambda })
   app.addHook('preClose', async () => watcher.close())
   await app.register(documentationRoutes({ onLambda }))
+  const storeOrigin = new URL(endpoint ?? objectUrl({ bucket, region, key: '' })).origin
+  if (page) await app.register(pageRoutes({ page, storeOrigin }))
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)

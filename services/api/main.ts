@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
+import { buildPage } from './page.ts'
 import { createService, serviceSettings } from './service.ts'
 
 const settingNames = [...serviceSettings, 'HOST', 'PORT', 'GRACE_SECONDS'] as const satisfies SettingName[]
@@ -16,7 +17,7 @@ await runCommandLine(command)
 
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env)
-  const { app, logger, start, close } = await createService(config)
+  const { app, logger, start, close } = await createService(config, { page: await buildPage() })
   try {
     await app.listen({
       host: config.HOST,

@@ -13,6 +13,7 @@ import { createLogger } from '#shared/logger.ts'
 import { readApiKeys } from './api-key.ts'
 import { createApp } from './app.ts'
 import { readOrigins, readProxies } from './network-setting.ts'
+import type { Page } from './page.ts'
 import { createWebhooks } from './webhooks/dispatcher.ts'
 import { readEndpoints } from './webhooks/endpoint.ts'
 import { createSender } from './webhooks/sender.ts'
@@ -43,7 +44,7 @@ const lambdaConnections = 2
 /** The API with all that it stands on, not listening yet. Throws ConfigError. */
 export async function createService(
   config: Config<(typeof serviceSettings)[number]>,
-  { onLambda = false }: { onLambda?: boolean } = {},
+  { onLambda = false, page }: { onLambda?: boolean; page?: Page } = {},
 ) {
   const access = {
     auth: config.AUTH ?? { keys: readApiKeys(config.API_KEYS ?? '') },
@@ -87,6 +88,7 @@ export async function createService(
     proxies,
     onJobEnded: webhooks.wake,
     onLambda,
+    page,
     logger,
   })
   return {

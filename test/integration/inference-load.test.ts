@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { rm } from 'node:fs/promises'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { type Inference, startInference } from '../../services/consumer/onnx/inference.ts'

@@ -60,7 +60,7 @@ test('a file of React Native is given to its FormData as it is', async (t) => {
   const { FormData } = globalThis
   t.after(() => Object.assign(globalThis, { FormData }))
   class NativeFormData extends FormData {
-    override append(...pair: [string, string]) {
+    override append(...pair: [name: string, value: Blob | string, filename?: string]) {
       appended.push(pair)
     }
   }

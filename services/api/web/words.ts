@@ -1,0 +1,42 @@
+import { en } from './words/en.ts'
+import { ko } from './words/ko.ts'
+
+const all = { en, ko }
+
+function isKnown(name: string): name is keyof typeof all {
+  return name in all
+}
+
+/** The first of the browser's languages in which there are words. */
+export const language = navigator.languages.map((each) => each.split('-')[0]!).find(isKnown) ?? 'en'
+
+export const words = all[language]
+
+/** For numbers and times: the reader's region, when they speak the language there. */
+export const locale = navigator.languages.find((each) => each.split('-')[0] === language) ?? language
+
+const percentFormat = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 })
+const numberFormat = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 })
+const timeFormat = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
+
+/** 0 to 1. */
+export const percent = (share: number) => percentFormat.format(share)
+export const number = (value: number) => numberFormat.format(value)
+export const dateTime = (iso: string) => timeFormat.format(new Date(iso))
+
+/** A length of time, in the unit that suits it. */
+export function duration(seconds: number): string {
+  const [value, unit] =
+    seconds < 1
+      ? [Math.round(seconds * 1000), 'millisecond']
+      : seconds < 100
+        ? [Math.round(seconds * 10) / 10, 'second']
+        : seconds < 100 * 60
+          ? [Math.round(seconds / 60), 'minute']
+          : seconds < 48 * 3600
+            ? [Math.round(seconds / 3600), 'hour']
+            : [Math.round(seconds / 86_400), 'day']
+  return new Intl.NumberFormat(locale, { style: 'unit', unit: unit as string, unitDisplay: 'short' }).format(
+    value as number,
+  )
+}
