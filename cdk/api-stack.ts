@@ -22,6 +22,7 @@ export class ApiStack extends Stack {
     const statements = apiStatements(names, { secrets: Object.values(secrets) })
     const fn = createFunction(this, 'Function', {
       entry: 'services/api/main.lambda.ts',
+      folder: { name: 'page', script: 'services/api/bundle-page.ts' },
       description: 'The API of Promenade',
       timeoutSeconds,
       memoryMb: stage.api.memory_mb,
@@ -41,11 +42,15 @@ export class ApiStack extends Stack {
       createDefaultStage: false,
       disableExecuteApiEndpoint: domain !== undefined,
     })
-    const [route] = api.addRoutes({ path: '/{proxy+}', integration: new HttpLambdaIntegration('Integration', fn) })
-    Validations.of(route!).acknowledge({
-      id: 'AwsSolutions-APIG4',
-      reason: 'The API itself asks for bearer keys and their scopes, on Lambda as elsewhere; health is open to all.',
-    })
+    const integration = new HttpLambdaIntegration('Integration', fn)
+    // What the second stands for is never empty.
+    const routes = ['/', '/{proxy+}'].flatMap((path) => api.addRoutes({ path, integration }))
+    for (const route of routes) {
+      Validations.of(route).acknowledge({
+        id: 'AwsSolutions-APIG4',
+        reason: 'The API itself asks for bearer keys and their scopes, on Lambda as elsewhere; health is open to all.',
+      })
+    }
     const stageOf = createStage(this, stage, api)
     if (domain) createDomain(this, { ...domain, api, stage: stageOf })
     new CfnOutput(this, 'ApiUrl', { value: domain ? `https://${domain.name}` : api.apiEndpoint })

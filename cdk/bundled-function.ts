@@ -4,7 +4,7 @@ import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
 import { type PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda'
-import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
+import { type ICommandHooks, LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
 import { type CfnLogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
 import { allow } from './permissions.ts'
@@ -22,6 +22,8 @@ export interface FunctionOptions {
   statements: PolicyStatement[]
   /** At once, at most. */
   concurrency?: number
+  /** A script of the repository, given the path of a folder with this name to write beside the function's module. */
+  folder?: { name: string; script: string }
 }
 
 /** A function bundled by the esbuild of this repository, with a log that is kept a month and no right but those named. */
@@ -63,10 +65,19 @@ export function createFunction(scope: Construct, id: string, options: FunctionOp
       sourcesContent: false,
       // What runs is what was tested: not the SDK that Lambda happens to have.
       bundleAwsSDK: true,
+      ...(options.folder && { commandHooks: commandHooksOf(options.folder) }),
       // Packages that are CommonJS call it.
       banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
     },
   })
+}
+
+function commandHooksOf({ name, script }: { name: string; script: string }): ICommandHooks {
+  return {
+    beforeBundling: () => [],
+    beforeInstall: () => [],
+    afterBundling: (_input, output) => [`"${process.execPath}" "${root(script)}" "${output}/${name}"`],
+  }
 }
 
 /** Calls it once a minute. A call that failed, or was missed, is not made up for: the next one sees more. */

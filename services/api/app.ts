@@ -128,7 +128,7 @@ export async function createApp({
   app.addHook('preClose', async () => watcher.close())
   await app.register(documentationRoutes({ onLambda }))
   const storeOrigin = new URL(endpoint ?? objectUrl({ bucket, region, key: '' })).origin
-  if (page) await app.register(pageRoutes({ page, storeOrigin }))
+  if (page) await app.register(pageRoutes({ page, storeOrigin, onLambda }))
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)

@@ -1,12 +1,18 @@
+import { join } from 'node:path'
 import awsLambdaFastify from '@fastify/aws-lambda'
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
 import { readConfig } from '#shared/config.ts'
 import { asSent } from './gateway-event.ts'
+import { createPage, readPageSources } from './page.ts'
 import { readSecretSettings } from './secret-settings.ts'
 import { createService, serviceSettings } from './service.ts'
 
+/** Beside the module that runs. */
+const pageFolder = 'page'
+
 const env = await readSecretSettings(process.env)
-const { app } = await createService(readConfig(serviceSettings, env), { onLambda: true })
+const page = await createPage(await readPageSources(join(import.meta.dirname, pageFolder)))
+const { app } = await createService(readConfig(serviceSettings, env), { onLambda: true, page })
 const answer = awsLambdaFastify(app, { decorateRequest: false, parseCommaSeparatedQueryParams: false })
 await app.ready()
 

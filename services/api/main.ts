@@ -3,7 +3,8 @@ import { Command } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
-import { buildPage } from './page.ts'
+import { bundlePage } from './bundle-page.ts'
+import { createPage } from './page.ts'
 import { createService, serviceSettings } from './service.ts'
 
 const settingNames = [...serviceSettings, 'HOST', 'PORT', 'GRACE_SECONDS'] as const satisfies SettingName[]
@@ -17,7 +18,7 @@ await runCommandLine(command)
 
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env)
-  const { app, logger, start, close } = await createService(config, { page: await buildPage() })
+  const { app, logger, start, close } = await createService(config, { page: await createPage(await bundlePage()) })
   try {
     await app.listen({
       host: config.HOST,

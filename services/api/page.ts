@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { basename, extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { extname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { brotliCompress, gzip } from 'node:zlib'
-import { build } from 'esbuild'
 
 /** The page to try Promenade: its document, and the files that this names. */
 export interface Page {
@@ -13,43 +11,27 @@ export interface Page {
   files: Map<string, PageFile>
 }
 
-export interface PageFile {
+interface PageFile {
   contentType: string
   body: Buffer
   encoded: { br: Buffer; gzip: Buffer }
 }
 
-const folder = fileURLToPath(new URL('web', import.meta.url))
+/** What a page is made of: the names that the document, the first, has for the others. */
+export const pageNames = ['index.html', 'main.js', 'style.css', 'icon.svg'] as const
+export type PageSources = Record<(typeof pageNames)[number], Buffer>
+
 const contentTypes: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
 }
-/** Those that have `light-dark()` and nested rules. */
-const target = ['chrome123', 'firefox120', 'safari17.5']
 
-/** Bundles the page's modules, in some 50 ms. Throws what esbuild has against them. */
-export async function buildPage(): Promise<Page> {
-  const { outputFiles } = await build({
-    absWorkingDir: folder,
-    entryPoints: ['main.ts', 'style.css'],
-    outdir: 'out',
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    target,
-    charset: 'utf8',
-    legalComments: 'eof',
-    write: false,
-    logLevel: 'silent',
-  })
-  const sources = [
-    ...outputFiles.map(({ path, contents }) => ({ name: basename(path), body: Buffer.from(contents) })),
-    { name: 'icon.svg', body: await readFile(`${folder}/icon.svg`) },
-  ]
-  let html = await readFile(`${folder}/index.html`, 'utf8')
+/** Names each file after its content, so that browsers need never ask for it again, and compresses it. */
+export async function createPage({ 'index.html': document, ...sources }: PageSources): Promise<Page> {
+  let html = document.toString()
   const files = new Map<string, PageFile>()
-  for (const { name, body } of sources) {
+  for (const [name, body] of Object.entries(sources)) {
     const digest = createHash('sha256').update(body).digest('hex').slice(0, 12)
     const named = name.replace(/(?=\.\w+$)/, `-${digest}`)
     html = html.replaceAll(`/web/${name}`, `/web/${named}`)
@@ -57,4 +39,10 @@ export async function buildPage(): Promise<Page> {
     files.set(named, { contentType: contentTypes[extname(name)]!, body, encoded })
   }
   return { html, files }
+}
+
+/** The sources that have been bundled into a folder. */
+export async function readPageSources(folder: string): Promise<PageSources> {
+  const read = pageNames.map(async (name) => [name, await readFile(join(folder, name))])
+  return Object.fromEntries(await Promise.all(read))
 }

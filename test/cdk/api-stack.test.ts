@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { brotliDecompressSync } from 'node:zlib'
 import { App } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda'
 import { ApiStack } from '../../cdk/api-stack.ts'
+import { bundlePage } from '../../services/api/bundle-page.ts'
+import { createPage } from '../../services/api/page.ts'
 import { serviceSettings } from '../../services/api/service.ts'
 import { type Stack as LocalStack, startStack } from '../../services/local/stack.ts'
 import { startFakeAws } from '../fake-aws.ts'
@@ -74,20 +77,29 @@ test('the bundled API answers the events of an HTTP API', async (t) => {
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
     SECRETS: JSON.stringify({ DATABASE_URL: 'arn:database', API_KEYS: 'arn:keys' }),
   }
+  const page = await createPage(await bundlePage())
+  const script = [...page.files.keys()].find((name) => name.endsWith('.js'))
   const events = [
     eventOf('/healthz'),
     eventOf('/readyz'),
     eventOf('/openapi.json'),
     eventOf('/v1/results/uploads/none.jpg'),
     eventOf('/v1/results/uploads/none.jpg', { authorization: `Bearer ${key}` }),
+    eventOf('/'),
+    eventOf(`/web/${script}`, { 'accept-encoding': 'gzip, br' }),
   ]
   const bundle = bundleOf(api.stack, outdir)
   const { answers, size } = await runBundle<APIGatewayProxyStructuredResultV2>(bundle, { env, events })
   assert.deepEqual(
     answers.map(({ value, error }) => error ?? value?.statusCode),
-    [200, 200, 200, 401, 404],
+    [200, 200, 200, 401, 404, 200, 200],
   )
   assert.equal(JSON.parse(answers[4]!.value!.body!).code, 'RESULT_NOT_FOUND')
+  const [document, compressed] = answers.slice(5).map(({ value }) => value!)
+  assert.ok(document!.body!.includes(`/web/${script}`) && !document!.body!.includes('/docs'))
+  assert.equal(compressed!.headers!['content-encoding'], 'br')
+  assert.equal(compressed!.isBase64Encoded, true)
+  assert.deepEqual(brotliDecompressSync(Buffer.from(compressed!.body!, 'base64')), page.files.get(script!)!.body)
   assert.deepEqual([...secrets.operations], ['secretsmanager:GetSecretValue'])
   t.diagnostic(size)
 })

@@ -11,7 +11,17 @@ const noncePlace = '{nonce}'
  * `/`, the page to try Promenade, and the files that it names: open to everyone, since they hold nothing that the source
  * does not; what the page then asks for needs a key as ever. `storeOrigin` is where presigned addresses lead.
  */
-export function pageRoutes({ page, storeOrigin }: { page: Page; storeOrigin: string }): FastifyPluginAsync {
+export function pageRoutes({
+  page,
+  storeOrigin,
+  onLambda,
+}: {
+  page: Page
+  storeOrigin: string
+  onLambda: boolean
+}): FastifyPluginAsync {
+  // There are no pages at /docs on Lambda.
+  const html = onLambda ? page.html.replace(/.*rel="help".*\n/, '') : page.html
   return async (app) => {
     app.get('/', { schema: { hide: true } }, async (_request, reply) => {
       const nonce = randomBytes(16).toString('base64')
@@ -20,7 +30,7 @@ export function pageRoutes({ page, storeOrigin }: { page: Page; storeOrigin: str
         'cross-origin-opener-policy': 'same-origin',
         'cache-control': 'no-store',
       })
-      return reply.type('text/html; charset=utf-8').send(page.html.replace(noncePlace, nonce))
+      return reply.type('text/html; charset=utf-8').send(html.replace(noncePlace, nonce))
     })
 
     app.get<{ Params: { name: string } }>('/web/:name', { schema: { hide: true } }, async (request, reply) => {

@@ -30,6 +30,8 @@ const links = (['', 'gallery', 'operations'] as const).map((name) =>
   h('a', { href: `#/${name}` }, words.shell.views[name || 'upload']),
 )
 const main = h('main', { id: 'main' })
+/** Not everywhere. */
+const docs = document.querySelector<HTMLLinkElement>('link[rel=help]')
 let leave = new AbortController()
 
 document.documentElement.lang = language
@@ -42,7 +44,7 @@ document.body.append(
     h('nav', { 'aria-label': words.shell.nav }, ...links),
   ),
   main,
-  h('footer', {}, h('a', { href: '/docs' }, words.shell.docs), h('a', { href: '/openapi.json' }, 'OpenAPI')),
+  h('footer', {}, docs && h('a', { href: docs.href }, words.shell.docs), h('a', { href: '/openapi.json' }, 'OpenAPI')),
 )
 addEventListener('hashchange', () => show({ moveFocus: true }))
 show({ moveFocus: false })
