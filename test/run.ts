@@ -1,11 +1,13 @@
 /** `npm test [-- file or pattern...]`: runs the tests; the last line on standard output is the runner's own count. */
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { Command } from 'commander'
 import { runCommandLine, UsageError } from '#shared/command-line.ts'
 import { provideMariadb } from '../services/local/mariadb.ts'
+import { provideChromium } from './web/chromium.ts'
 
 // For the tests that run graphs themselves.
 process.env.ORT_DISABLE_TELEMETRY ??= '1'
@@ -22,7 +24,9 @@ await runCommandLine(command)
 async function test(patterns: string[]): Promise<void> {
   const files = globSync(patterns.length ? patterns : ['test/**/*.test.ts']).sort()
   if (files.length === 0) throw new UsageError(`no test file matches ${patterns.join(' ')}`)
-  await provideMariadb((line) => console.error(line))
+  const say = (line: string) => console.error(line)
+  await provideMariadb(say)
+  if (files.some((file) => !relative('test/web', file).startsWith('..'))) await provideChromium(say)
 
   let count = 'the tests did not run to their end'
   process.exitCode = 1

@@ -26,7 +26,7 @@ const patienceMs = 20_000
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 
 /** The local stack, the API in this process, and consumers of pictures with models that cost nothing. */
-export async function startWholeStack() {
+export async function startWholeStack(options: Partial<AppOptions> = {}) {
   const stack = await startStack()
   const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint, BUCKET: bucket } = stack.env as Record<string, string>
   const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl, DATABASE_URL: url } = stack.env as Record<string, string>
@@ -45,7 +45,7 @@ export async function startWholeStack() {
     },
   }
   const app = await createApp(
-    apiOptions({ results, orders, objects, queue: outgoing, database, bucket: bucket!, endpoint }),
+    apiOptions({ results, orders, objects, queue: outgoing, database, bucket: bucket!, endpoint, ...options }),
   )
   const address = await app.listen({ host: '127.0.0.1', port: 0 })
   const music: { prompt: string; seed: number; seconds: number }[] = []
@@ -99,6 +99,8 @@ export async function startWholeStack() {
 
   return {
     stack,
+    /** Of the API. */
+    address,
     sqs,
     bucket: bucket!,
     database,
