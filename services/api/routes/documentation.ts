@@ -16,6 +16,9 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+/** Hides the bar for the address of another description, which the policy would refuse. */
+const theme = '.swagger-ui .topbar .download-url-wrapper { display: none }'
+
 /**
  * `/openapi.json` and the pages at `/docs`: open to everyone, since they hold nothing that the source does not. On Lambda
  * there are no pages: their files are not in the one that runs there.
@@ -27,7 +30,7 @@ export function documentationRoutes({ onLambda }: { onLambda: boolean }): Fastif
     await app.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: contentSecurityPolicy,
-      theme: { title: 'Promenade API' },
+      theme: { title: 'Promenade API', css: [{ filename: 'theme.css', content: theme }] },
       uiConfig: { docExpansion: 'list', persistAuthorization: false, tryItOutEnabled: false },
     })
   }
