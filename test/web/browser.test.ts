@@ -7,11 +7,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Page } from 'playwright-core'
-import { type Browser, expectAccessible, openBrowser } from './browser.ts'
+import { type Browser, expectAccessible, expectNoSideways, openBrowser, phone } from './browser.ts'
 import { findChromium } from './chromium.ts'
 
 const policy = "default-src 'self' data:"
-const head = '<!DOCTYPE html><html lang="en"><head><title>A page</title><link rel="icon" href="data:,"></head>'
+const head = `<!DOCTYPE html><html lang="en"><head><title>A page</title><link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width, initial-scale=1"></head>`
 const files: Record<string, { type: string; body: string; headers?: Record<string, string> }> = {
   '/good': { type: 'text/html', body: `${head}<body><main><h1>Good</h1></main></body></html>` },
   '/inline': {
@@ -97,6 +98,15 @@ test('what is not accessible is named, under a strict policy too', async () => {
   await browser.visit({ baseURL: baseURL() }, async ({ page }) => {
     await page.goto('/strict')
     await assert.rejects(expectAccessible(page), /critical image-alt: .*\n +img: /)
+  })
+})
+
+test('what is wider than a phone is told', async () => {
+  await browser.visit({ baseURL: baseURL(), ...phone }, async ({ page }) => {
+    await page.goto('/good')
+    await expectNoSideways(page)
+    await page.evaluate("document.body.style.width = '400px'")
+    await assert.rejects(expectNoSideways(page), /is 4\d\d pixels wide in a window of 360/)
   })
 })
 

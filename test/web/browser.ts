@@ -9,6 +9,14 @@ const launchMs = 60_000
 /** How a request ends that the page itself gave up, such as an event stream that it has closed. */
 const givenUp = 'net::ERR_ABORTED'
 
+/** A small one. */
+export const phone: BrowserContextOptions = {
+  viewport: { width: 360, height: 640 },
+  deviceScaleFactor: 2,
+  isMobile: true,
+  hasTouch: true,
+}
+
 export type Browser = Awaited<ReturnType<typeof openBrowser>>
 
 export interface Visit {
@@ -84,4 +92,11 @@ export async function expectAccessible(page: Page): Promise<void> {
     ...nodes.map(({ target, failureSummary }) => `  ${target.join(' ')}: ${failureSummary?.replaceAll('\n', ' ')}`),
   ])
   assert.equal(told.length, 0, `axe-core finds on ${page.url()}:\n${told.join('\n')}`)
+}
+
+/** Nothing on the page is wider than the window, so that nobody has to scroll sideways. */
+export async function expectNoSideways(page: Page): Promise<void> {
+  const content = await page.evaluate<number>('document.documentElement.scrollWidth')
+  const { width } = page.viewportSize()!
+  assert.ok(content <= width, `${page.url()} is ${content} pixels wide in a window of ${width}`)
 }
