@@ -61,6 +61,16 @@ export const resultExamples = {
   },
 } as const satisfies Record<string, Result>
 
+/** What only the reading of results has. */
+export const presignedResultExamples = {
+  'queued, with image_url=presigned': {
+    value: {
+      ...received,
+      image_url: `${bucketUrl}/${key}?X-Amz-Expires=4499&X-Amz-Signature=0a1b2c3d4e5f6071&response-content-disposition=inline`,
+    } satisfies Result,
+  },
+}
+
 const { genre, styles, image_url, music_url } = resultExamples.succeeded
 
 export const analysisExample = { genre, styles: styles.map(({ name }) => name), image_url, music_url }

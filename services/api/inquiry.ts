@@ -10,11 +10,19 @@ export type Inquiry = ReturnType<typeof createInquiry>
 
 export interface Answer {
   result: Result
+  /** S3's, of the picture; null where the bucket keeps no versions. */
+  versionId: string | null
   /** Changes whenever the result does. */
   revision: string
   etag: string
   /** The result, of a job that has ended: it is asked for again and again. */
   json?: string
+}
+
+interface UploadedVersion {
+  /** S3's id, or else the etag. */
+  version: string
+  versionId: string | null
 }
 
 /** API Gateway waits for 30 seconds. */
@@ -91,6 +99,7 @@ export function createInquiry({
     const revision = revisionOf(found.job)
     const answer = {
       result,
+      versionId: found.job.versionId,
       revision,
       etag: `W/"${revision}"`,
       ...(isFinal(result.status) && { json: JSON.stringify(result) }),
@@ -105,20 +114,26 @@ export function createInquiry({
     if (take !== 0) return undefined
     const uploaded = await uploadedVersion({ key, version }, signal)
     if (uploaded === undefined) return undefined
-    const revision = jobId({ bucket, key, version: uploaded })
-    return { result: { key, version: uploaded, status: 'queued' }, revision, etag: `W/"${revision}"` }
+    const revision = jobId({ bucket, key, version: uploaded.version })
+    return {
+      result: { key, version: uploaded.version, status: 'queued' },
+      versionId: uploaded.versionId,
+      revision,
+      etag: `W/"${revision}"`,
+    }
   }
 
   /** The version that the bucket has: the newest, or the one that is asked for. */
-  async function uploadedVersion({ key, version }: Wanted, signal: AbortSignal): Promise<string | undefined> {
+  async function uploadedVersion({ key, version }: Wanted, signal: AbortSignal): Promise<UploadedVersion | undefined> {
     const newest = await objects.head(key, signal)
     const found = newest && versionOf(newest)
-    if (version === undefined || version === found) return found
+    if (version === undefined || version === found?.version) return found
     const isVersioned = !newest || newest.versionId !== undefined
-    return isVersioned && (await objects.head(key, signal, version)) ? version : undefined
+    return isVersioned && (await objects.head(key, signal, version)) ? { version, versionId: version } : undefined
   }
 }
 
-function versionOf({ versionId, etag }: { versionId?: string; etag: string }): string {
-  return versionId && versionId !== 'null' ? versionId : etag
+function versionOf({ versionId, etag }: { versionId?: string; etag: string }): UploadedVersion {
+  const id = versionId && versionId !== 'null' ? versionId : null
+  return { version: id ?? etag, versionId: id }
 }

@@ -6,6 +6,7 @@ type Shown =
   | 'id'
   | 'imageKey'
   | 'version'
+  | 'versionId'
   | 'take'
   | 'state'
   | 'stage'

@@ -3,6 +3,17 @@ import { createPresignedPost } from '@aws-sdk/s3-presigned-post'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { RetryableFailure } from '../failure.ts'
 
+interface Download {
+  key: string
+  /** The newest when absent. */
+  versionId?: string | undefined
+  /** Whether a browser shows or saves it; as it was stored when absent. */
+  disposition?: 'inline' | 'attachment' | undefined
+  expiresInSeconds: number
+  /** Who asks again within this time, counted by the clock, is given the same address. It lives for as much longer. */
+  sameForSeconds?: number | undefined
+}
+
 interface Upload {
   key: string
   contentType: string
@@ -32,12 +43,17 @@ export function createPresigner({ s3, bucket }: { s3: S3Client; bucket: string }
   }
 
   return {
-    async get({ key, expiresInSeconds }: { key: string; expiresInSeconds: number }) {
-      return sign(expiresInSeconds, async () => ({
-        url: await getSignedUrl(s3, new GetObjectCommand({ Bucket: bucket, Key: key }), {
-          expiresIn: expiresInSeconds,
-        }),
-      }))
+    /** At `expiresAt` the address may still be good for `sameForSeconds`. */
+    async get({ key, versionId, disposition, expiresInSeconds, sameForSeconds = 1 }: Download) {
+      return sign(expiresInSeconds, async () => {
+        const object = { Bucket: bucket, Key: key, VersionId: versionId, ResponseContentDisposition: disposition }
+        const now = Math.floor(Date.now() / 1000)
+        const url = await getSignedUrl(s3, new GetObjectCommand(object), {
+          signingDate: new Date((now - (now % sameForSeconds)) * 1000),
+          expiresIn: expiresInSeconds + sameForSeconds - 1,
+        })
+        return { url }
+      })
     },
 
     /** The form's fields, to be sent before the file. The policy in them takes no other key, type, metadata or size. */

@@ -40,7 +40,12 @@ export const Result = Type.Object(
     styles: Type.Optional(
       Type.Array(Type.Object({ name: Type.String(), score }), { minItems: styleCount, maxItems: styleCount }),
     ),
-    image_url: Type.Optional(Type.String({ format: 'uri' })),
+    image_url: Type.Optional(
+      Type.String({
+        format: 'uri',
+        description: 'The picture; of what has not succeeded with `image_url=presigned` alone',
+      }),
+    ),
     music_url: Type.Optional(Type.String({ format: 'uri' })),
     music: Type.Optional(
       Type.Object({

@@ -44,6 +44,7 @@ const standing = {
   id: jobs.id,
   keyDigest: jobs.keyDigest,
   version: jobs.version,
+  versionId: jobs.versionId,
   take: jobs.take,
   sequencer: jobs.sequencer,
   state: jobs.state,

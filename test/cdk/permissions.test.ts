@@ -111,8 +111,11 @@ test('the API may do what it does, and sign what it hands out, and nothing else'
     const payload = { content_type: 'image/jpeg', size_bytes: 3, method: 'PUT' }
     const { upload } = (await app.inject({ method: 'POST', url: '/v1/uploads', payload })).json()
     await fetch(upload.url, { method: 'PUT', headers: upload.headers, body: 'abc' })
-    const { music_url: music } = (await app.inject('/v1/results/uploads/composed.jpg?music_url=presigned')).json()
-    await fetch(music)
+    for (const picture of ['composed.jpg?', 'versioned.jpg?version=v1&']) {
+      const url = `/v1/results/uploads/${picture}music_url=presigned&image_url=presigned`
+      const { music_url, image_url } = (await app.inject(url)).json()
+      for (const presigned of [music_url, image_url]) await fetch(presigned)
+    }
   } finally {
     await close()
   }

@@ -68,8 +68,11 @@ for (const method of ['POST', 'PUT'] as const) {
     const stored = await stack.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }))
     assert.deepEqual(Buffer.from(await stored.Body!.transformToByteArray()), bytes)
 
-    const result = await json(await fetch(origin + result_url))
+    const result = await json(await fetch(`${origin}${result_url}?image_url=presigned`))
     assert.deepEqual({ key: result.key, status: result.status }, { key, status: 'queued' })
+    const shown = await fetch(result.image_url)
+    assert.equal(shown.headers.get('content-type'), 'image/png')
+    assert.deepEqual(Buffer.from(await shown.arrayBuffer()), bytes)
   })
 }
 

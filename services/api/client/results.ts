@@ -9,6 +9,8 @@ export interface Which {
   take?: number | undefined
   /** `presigned`: `music_url` opens without credentials, for a while. */
   musicUrl?: 'presigned' | undefined
+  /** `presigned`: every result has an `image_url`, which opens without credentials, for a while. */
+  imageUrl?: 'presigned' | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -31,6 +33,7 @@ export interface Filters {
   /** Results on a page. */
   limit?: number | undefined
   musicUrl?: 'presigned' | undefined
+  imageUrl?: 'presigned' | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -48,11 +51,17 @@ export function createResults({ ask, persist }: Connection) {
   }
 
   /** All results for which the filters hold, newest first, a page at a time. */
-  async function* list({ signal, since, musicUrl, ...filters }: Filters = {}): AsyncGenerator<Result[], void> {
+  async function* list({
+    signal,
+    since,
+    musicUrl,
+    imageUrl,
+    ...filters
+  }: Filters = {}): AsyncGenerator<Result[], void> {
     let cursor: string | undefined
     do {
       const from = typeof since === 'object' ? since.toISOString() : since
-      const query = { ...filters, since: from, music_url: musicUrl, cursor }
+      const query = { ...filters, since: from, music_url: musicUrl, image_url: imageUrl, cursor }
       const call = { path: '/v1/results', query, signal }
       const { body } = await persist(() => ask<{ results: Result[]; next_cursor?: string }>(call), signal)
       yield body.results
@@ -61,11 +70,11 @@ export function createResults({ ask, persist }: Connection) {
   }
 }
 
-export function callFor(key: string, { version, take, musicUrl, signal }: Which): Call & { query: object } {
+export function callFor(key: string, { version, take, musicUrl, imageUrl, signal }: Which): Call & { query: object } {
   // They would lead to another address before it is even sent.
   if (/(^|\/)\.\.?(\/|$)/.test(key)) throw new TypeError('Expected an image key without "." or ".." between slashes')
   const path = `/v1/results/${key.split('/').map(encodeURIComponent).join('/')}`
-  return { path, query: { version, take, music_url: musicUrl }, signal }
+  return { path, query: { version, take, music_url: musicUrl, image_url: imageUrl }, signal }
 }
 
 export function isFinal({ status }: Result): boolean {

@@ -136,7 +136,7 @@ const addExamples: SwaggerTransformObject = (given) => {
   for (const { responses } of Object.values(openapiObject.paths).flatMap((path) => Object.values(path))) {
     for (const { content } of Object.values(responses)) {
       const media = content?.['application/json']
-      if (media?.schema?.$ref === '#/components/schemas/Result') media.examples = examples
+      if (media?.schema?.$ref === '#/components/schemas/Result') media.examples = { ...examples, ...media.examples }
     }
   }
   return openapiObject

@@ -74,9 +74,13 @@ export function analyzeRoutes({
         const wanted = readImageUrl(request.body.image_url, address)
         const signal = clientSignal(reply)
         // Of a picture that was just overwritten, an older version may be all that is received.
-        const version = await inquiry.uploadedVersion(wanted, signal)
+        const uploaded = await inquiry.uploadedVersion(wanted, signal)
         const options = { signal, timeoutMs: waitMs }
-        const answer = await inquiry.wait({ ...wanted, version: version ?? wanted.version }, hasEnded, options)
+        const answer = await inquiry.wait(
+          { ...wanted, version: uploaded?.version ?? wanted.version },
+          hasEnded,
+          options,
+        )
         if (!answer) throw new PermanentFailure('IMAGE_NOT_FOUND', 'there is no picture at image_url')
         const { status, error, genre, styles, image_url, music_url, ...rest } = answer.result
         if (error) return sendProblem(reply, error.code, { detail: error.message })

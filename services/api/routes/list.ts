@@ -6,7 +6,7 @@ import type { Results } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { resultExamples } from '../examples.ts'
 import { cursorPattern, latestTime, readCursor, writeCursor } from '../list-cursor.ts'
-import { musicUrlParameter, presignMusic } from '../music-url.ts'
+import { presignedParameters, presignUrls } from '../presigned-url.ts'
 import { resultOf } from '../result.ts'
 
 const path = '/v1/results'
@@ -24,7 +24,7 @@ const Query = Type.Object(
     since: Type.Optional(Type.String({ format: 'date-time', description: 'Created then or later' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20, description: 'Results on a page' })),
     cursor: Type.Optional(Type.String({ pattern: cursorPattern, description: '`next_cursor` of the page before' })),
-    music_url: musicUrlParameter,
+    ...presignedParameters,
   },
   { additionalProperties: false },
 )
@@ -69,15 +69,16 @@ export function listRoutes({
         },
       },
       async ({ query }, reply) => {
-        const { limit = 20, cursor, music_url: musicUrl, since, ...others } = query
+        const { limit = 20, cursor, music_url, image_url, since, ...others } = query
         const filters = { ...others, since: since === undefined ? undefined : readTime(since) }
         const after = cursor === undefined ? undefined : readCursor(cursor, filters)
         const { found, next } = await results.list({ filters, after, limit })
-        const page = found.map(resultOf)
+        const page = found.map((each) => {
+          const shown = { result: resultOf(each), versionId: each.job.versionId }
+          return presignUrls(shown, { music_url, image_url }, presigner)
+        })
         reply.header('cache-control', 'private, no-store')
-        const answer = {
-          results: musicUrl ? await Promise.all(page.map((result) => presignMusic(result, presigner))) : page,
-        }
+        const answer = { results: await Promise.all(page) }
         if (!next) return answer
         const nextCursor = writeCursor(next, filters)
         reply.header('link', `<${path}?${nextQuery(query, nextCursor)}>; rel="next"`)

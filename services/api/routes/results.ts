@@ -7,10 +7,10 @@ import type { Wanted } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { clientSignal } from '../client-signal.ts'
 import { createEventStream } from '../event-stream.ts'
-import { streamExamples } from '../examples.ts'
+import { presignedResultExamples, streamExamples } from '../examples.ts'
 import { readImageKey } from '../image-key.ts'
 import type { Answer, Inquiry } from '../inquiry.ts'
-import { musicUrlParameter, presignMusic } from '../music-url.ts'
+import { presignedParameters, presignUrls } from '../presigned-url.ts'
 import { isOutdated } from '../result.ts'
 
 const path = '/v1/results/'
@@ -43,13 +43,13 @@ const Query = Type.Object(
         description: 'Seconds to hold the answer until the work has ended, or differs from `If-None-Match`',
       }),
     ),
-    music_url: musicUrlParameter,
+    ...presignedParameters,
   },
   { additionalProperties: false },
 )
 
 const resultHeaders = {
-  etag: Type.String({ description: 'Changes whenever the result does; absent with `music_url=presigned`' }),
+  etag: Type.String({ description: 'Changes whenever the result does; absent from what is presigned and has ended' }),
   'preference-applied': Type.String({ description: 'The wait of `Prefer`' }),
   'retry-after': Type.Integer({
     description: 'Seconds until it is worth asking again; absent once the work has ended',
@@ -95,7 +95,7 @@ export function resultRoutes({
               description: 'The result as it stands',
               headers: resultHeaders,
               content: {
-                'application/json': { schema: Type.Ref('Result') },
+                'application/json': { schema: Type.Ref('Result'), examples: presignedResultExamples },
                 'text/event-stream': { schema: Type.String(), examples: streamExamples },
               },
             },
@@ -105,9 +105,9 @@ export function resultRoutes({
         },
       },
       async (request, reply) => {
-        const { version, take, wait, music_url: musicUrl } = request.query
+        const { version, take, wait, music_url, image_url } = request.query
         const wanted = { key: readImageKey(pathOf(request), path), version, take }
-        const present = async (result: Result) => (musicUrl ? presignMusic(result, presigner) : result)
+        const present = (answer: Answer) => presignUrls(answer, { music_url, image_url }, presigner)
         if (request.method === 'GET' && accepts(request, 'text/event-stream')) {
           return stream(wanted, present, request, reply)
         }
@@ -123,15 +123,16 @@ export function resultRoutes({
             ? inquiry.wait(wanted, isEnough, { signal, timeoutMs: seconds * 1000 })
             : inquiry.now(wanted, signal)
         const answer = inquiry.remembered(wanted) ?? (await ask(clientSignal(reply)))
-        const { result, etag, json } = answer ?? notFound()
-        // An address that ends cannot be told by an ETag to be good still.
-        if (musicUrl && result.music_url) {
-          reply.header('cache-control', 'private, no-store')
-          return present(result)
-        }
-        reply.headers({ etag, 'cache-control': 'private, no-cache' })
+        const found = answer ?? notFound()
+        const { result, etag, json } = found
+        const isPresigned = image_url !== undefined || (music_url !== undefined && result.music_url !== undefined)
+        reply.header('cache-control', isPresigned ? 'private, no-store' : 'private, no-cache')
+        // An address that ends cannot be told by an ETag to be good still; while the work goes on, another comes in time.
+        if (isPresigned && isFinal(result.status)) return present(found)
+        reply.header('etag', etag)
         if (!isFinal(result.status)) reply.header('retry-after', retryAfterSeconds(result))
         if (matches(known, etag)) return withoutBody(reply.code(304))
+        if (isPresigned) return present(found)
         return json === undefined ? result : asJson(reply, json)
       },
     )
@@ -139,7 +140,7 @@ export function resultRoutes({
 
   async function stream(
     wanted: Wanted,
-    present: (result: Result) => Promise<Result>,
+    present: (answer: Answer) => Promise<Result>,
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<FastifyReply> {
@@ -160,11 +161,12 @@ export function resultRoutes({
       })
       .send(events.stream)
 
-    function tell({ result, revision }: Answer): void {
+    function tell(answer: Answer): void {
+      const { result, revision } = answer
       const isLast = isFinal(result.status)
       if (last !== undefined && (revision === last || (!isLast && isOutdated(revision, last)))) return
       last = revision
-      present(result).then(
+      present(answer).then(
         (data) => {
           events.send({ event: isLast ? 'end' : 'progress', id: revision, data })
           if (isLast) events.end()

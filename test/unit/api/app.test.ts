@@ -10,7 +10,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { apiOptions } from '../../api-options.ts'
-import { foundJob as foundJobOf, noResults, resultsOf, succeededJob } from '../../found-job.ts'
+import { foundJob as foundJobOf, noResults, resultsOf } from '../../found-job.ts'
 import { analysisOf, uploadOf } from '../../job.ts'
 
 const key = 'uploads/a.jpg'
@@ -176,23 +176,6 @@ test('what is uploaded and not yet received is queued; what never was is not fou
   await assertProblem(await get(t, address, {}), 404, 'RESULT_NOT_FOUND')
   const unversioned = await get(t, address, { head: { ...head, versionId: 'null' } })
   assert.equal(unversioned.json().version, 'e1')
-})
-
-test('a presigned music_url has no ETag and is not stored, and what has none yet is answered as ever', async (t) => {
-  const find = succeededJob(key)
-  const response = await get(t, `${address}?music_url=presigned`, { find, headers: { 'if-none-match': '*' } })
-  assert.equal(response.statusCode, 200)
-  assert.equal(response.headers.etag, undefined)
-  assert.equal(response.headers['cache-control'], 'private, no-store')
-  const result = response.json()
-  assert.deepEqual(Value.Errors(Result, result), [])
-  const { origin, pathname, searchParams } = new URL(result.music_url)
-  assert.equal(origin + pathname, find.analysis?.musicUrl)
-  assert.equal(searchParams.get('X-Amz-Expires'), '3600')
-
-  const unfinished = await get(t, `${address}?music_url=presigned`, { find: foundJob({ state: 'processing' }) })
-  assert.ok(unfinished.headers.etag)
-  await assertProblem(await get(t, `${address}?music_url=plain`, { find }), 400, 'INVALID_REQUEST')
 })
 
 test('key and version reach the database as they were meant', async (t) => {

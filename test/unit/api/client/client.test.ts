@@ -13,12 +13,15 @@ test('a result is asked for by its key as it is meant, with the key of the API, 
     answer(200, queued, { etag: 'W/"1"', 'retry-after': '4' }),
     answer(304, undefined, { etag: 'W/"1"' }),
   ])
-  assert.deepEqual(await client.result(key, { version: 'a b', take: 1, musicUrl: 'presigned' }), {
-    result: queued,
-    etag: 'W/"1"',
-    retryAfterSeconds: 4,
-  })
-  assert.equal(received[0]!.url, `${path}?version=a%20b&take=1&music_url=presigned`)
+  assert.deepEqual(
+    await client.result(key, { version: 'a b', take: 1, musicUrl: 'presigned', imageUrl: 'presigned' }),
+    {
+      result: queued,
+      etag: 'W/"1"',
+      retryAfterSeconds: 4,
+    },
+  )
+  assert.equal(received[0]!.url, `${path}?version=a%20b&take=1&music_url=presigned&image_url=presigned`)
   assert.equal(received[0]!.headers.authorization, 'Bearer a-key-of-the-app')
   assert.equal(await client.result(key, { ifNoneMatch: 'W/"1"' }), undefined)
   assert.deepEqual([received[1]!.url, received[1]!.headers['if-none-match']], [path, 'W/"1"'])
@@ -91,9 +94,12 @@ test('the list goes on from page to page until there is no next', async (t) => {
     answer(200, { results: [] }),
   ])
   const since = new Date('2026-01-02T03:04:05Z')
-  const pages = await all(client.list({ state: 'queued', prefix: 'uploads/그', since, limit: 1 }))
+  const pages = await all(
+    client.list({ state: 'queued', prefix: 'uploads/그', since, limit: 1, imageUrl: 'presigned' }),
+  )
   assert.deepEqual(pages, [[queued], []])
-  const filters = '/v1/results?state=queued&prefix=uploads%2F%EA%B7%B8&limit=1&since=2026-01-02T03%3A04%3A05.000Z'
+  const filters =
+    '/v1/results?state=queued&prefix=uploads%2F%EA%B7%B8&limit=1&since=2026-01-02T03%3A04%3A05.000Z&image_url=presigned'
   assert.deepEqual(
     received.map(({ url }) => url),
     [filters, `${filters}&cursor=c%2B1`],

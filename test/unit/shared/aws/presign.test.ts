@@ -66,6 +66,32 @@ test('an object is read with its address alone', async () => {
   assert.equal(decodeURIComponent(new URL(url).pathname), `/${key}`)
 })
 
+test('of the version that is named, to be shown or to be saved', async () => {
+  const { url } = await presigner.get({ key, versionId: 'v/1', disposition: 'inline', expiresInSeconds: 900 })
+  const { searchParams } = new URL(url)
+  assert.equal(searchParams.get('versionId'), 'v/1')
+  assert.equal(searchParams.get('response-content-disposition'), 'inline')
+  const request = { method: 'GET', url, headers: {} }
+  assert.equal(requestFault(request, soon()), undefined)
+  for (const [one, other] of [
+    ['v%2F1', 'v2'],
+    ['inline', 'attachment'],
+  ] as const) {
+    assert.equal(requestFault({ ...request, url: url.replace(one, other) }, soon()), 'signature')
+  }
+})
+
+test('who asks again soon is given the same address, which is good for as long as was asked for', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.parse('2026-01-02T03:04:05.678Z') })
+  const ask = async () => (await presigner.get({ key, expiresInSeconds: 900, sameForSeconds: 60 })).url
+  const first = await ask()
+  t.mock.timers.setTime(Date.parse('2026-01-02T03:04:59.999Z'))
+  assert.equal(await ask(), first)
+  assert.equal(requestFault({ method: 'GET', url: first, headers: {} }, soon()), undefined)
+  t.mock.timers.setTime(Date.parse('2026-01-02T03:05:00Z'))
+  assert.notEqual(await ask(), first)
+})
+
 test('with another endpoint the addresses are there, by path', async () => {
   const local = testPresigner(bucket, 'http://127.0.0.1:4566')
   assert.match(
