@@ -5,6 +5,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { type CfnQueuePolicy, Queue, QueueEncryption, RedrivePermission } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
 import Value from 'typebox/value'
+import { bucketCors } from '#shared/contract/bucket-cors.ts'
 import { uploadsPrefix } from '#shared/contract/key.ts'
 import { settings } from '#shared/contract/setting.ts'
 import { namesOf, type ResourceNames } from './resource-names.ts'
@@ -36,7 +37,7 @@ export class DataStack extends Stack {
     this.deadLetters = createDeadLetters(this, names)
     this.uploads = createUploads(this, names, this.deadLetters)
     const policy = allowNotifications(this.uploads, names)
-    this.bucket = createBucket(this, { bucketName: names.bucket.name, origins: stage.app_origins })
+    this.bucket = createBucket(this, { bucketName: names.bucket.name, origins: pageOrigins(stage) })
     notify(this.bucket, this.uploads, policy)
     this.secrets = createSecrets(this, stage)
     for (const [name, value] of Object.entries({
@@ -47,6 +48,11 @@ export class DataStack extends Stack {
       new CfnOutput(this, name, { value })
     }
   }
+}
+
+/** The app's pages, and the page that the API serves itself, where its address is known beforehand. */
+function pageOrigins({ app_origins: origins, api: { domain } }: Stage): string[] {
+  return [...new Set([...origins, ...(domain ? [`https://${domain.name}`] : [])])]
 }
 
 function createDeadLetters(scope: Construct, { uploads, deadLetters }: ResourceNames): Queue {
@@ -128,10 +134,10 @@ function createBucket(scope: Construct, { bucketName, origins }: { bucketName: s
     cors: [
       {
         allowedOrigins: origins,
-        allowedMethods: [s3.HttpMethods.GET, s3.HttpMethods.HEAD, s3.HttpMethods.POST, s3.HttpMethods.PUT],
-        allowedHeaders: ['content-type', 'range', 'x-amz-*'],
-        exposedHeaders: ['ETag', 'Content-Length', 'Content-Range', 'x-amz-version-id'],
-        maxAge: 3600,
+        allowedMethods: bucketCors.allowedMethods.map((method) => s3.HttpMethods[method]),
+        allowedHeaders: bucketCors.allowedHeaders,
+        exposedHeaders: bucketCors.exposedHeaders,
+        maxAge: bucketCors.maxAgeSeconds,
       },
     ],
   })

@@ -17,7 +17,7 @@ const Stage = Type.Object(
     app_origins: Type.Array(Type.String({ pattern: origin }), {
       minItems: 1,
       maxItems: 100,
-      description: 'Pages that may upload and play, as scheme://host[:port]',
+      description: 'Pages that may upload and play, as scheme://host[:port]; the domain of the API may, too',
     }),
     alarm_email: Type.Optional(Type.String({ pattern: '^[^@\\s]+@[^@\\s]+$', description: 'Is told of every alarm' })),
     runbook_url: Type.String({ pattern: '^https://', description: 'Page whose headings the alarms link to' }),

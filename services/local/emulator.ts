@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, FastifyListenOptions, FastifyReply, FastifyRequest } from 'fastify'
 import { type FauxqsServer, startFauxqs } from 'fauxqs'
 import pLimit from 'p-limit'
+import { answerPages } from './bucket-cors.ts'
 
 export const region = 'us-east-1'
 
@@ -10,13 +11,14 @@ export const maxBodyBytes = 64 * 2 ** 20
 
 /** Starts S3 and SQS, in this process, on a free loopback port. `dir` keeps objects and messages between runs. */
 export async function startEmulator({ dir }: { dir?: string | undefined } = {}): Promise<FauxqsServer> {
-  // fauxqs always listens on every interface, takes bodies of 11 MiB at most and overwrites whatever a PUT says. It makes its
-  // Fastify application and begins to listen before it first yields, and Fastify announces each application: so this one is
-  // the one to adapt.
+  // fauxqs always listens on every interface, takes bodies of 11 MiB at most, overwrites whatever a PUT says and refuses pages.
+  // It makes its Fastify application and begins to listen before it first yields, and Fastify announces each application: so
+  // this one is the one to adapt.
   const adapt = (message: unknown) => {
     const { fastify } = message as { fastify: FastifyInstance }
     listenOnLoopback(fastify)
     keepWhatIsThere(fastify)
+    answerPages(fastify)
   }
   subscribe('fastify.initialization', adapt)
   try {

@@ -67,6 +67,15 @@ test('the bucket is private, versioned, encrypted and logged, and forgets what i
   })
 })
 
+test('the page that the API serves may upload and play, too, where the stage names its domain', () => {
+  const domain = { name: 'api.app.example', certificate_arn: 'arn:aws:acm:eu-west-1:123456789012:certificate/1' }
+  const { api } = testStage()
+  const withDomain = synthesise(testStage({ api: { ...api, domain } }))
+  withDomain.data.template.hasResourceProperties('AWS::S3::Bucket', {
+    CorsConfiguration: { CorsRules: [{ AllowedOrigins: ['https://app.example', 'https://api.app.example'] }] },
+  })
+})
+
 test('an upload, and nothing else, is announced on the queue', () => {
   const { NotificationConfiguration: notification } = data.template.toJSON().Resources.Bucket.Properties
   assert.deepEqual(notification, {
