@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { constants } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -56,6 +56,10 @@ function readPackages(lockFile) {
 
 async function install() {
   if (isInstalled()) return
+  const packages = join(root, 'node_modules')
+  if (lstatSync(packages, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw new Refusal(`${packages} is a symbolic link, and npm ci would empty what it leads to: remove the link first`)
+  }
   console.error('promenade: installing the packages and Node 24 (npm ci); this happens once')
   const how = await runToEnd('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund'], {
     cwd: root,
