@@ -6,6 +6,7 @@ import { uploadsPrefix } from '#shared/contract/key.ts'
 import type { Result } from '#shared/contract/result.ts'
 import { fileFault } from '#shared/file-fault.ts'
 import { createPathReader } from '#shared/user-path.ts'
+import { openInBrowser } from './browser.ts'
 import { closeChildren } from './child.ts'
 import { createFolder } from './folder.ts'
 import { saveMusic } from './music-file.ts'
@@ -27,15 +28,19 @@ const readPaths = (text: string, before: string[] = []) => [...before, readPath(
 interface DemoOptions {
   out?: string
   timeout: number
+  open?: true
 }
 
 let stopping = false
+/** Ends the showing of the page: in order, since all is done by then. */
+let leave: (() => void) | undefined
 
 const command = new Command('npm run demo --')
   .description('Runs the whole pipeline on this machine: pictures in, one line of JSON each and a WAV out.')
   .argument('[picture...]', 'files; without any, a few are drawn for the occasion', readPaths)
   .option('--out <folder>', 'write the WAVs here instead of beside the pictures', readPath)
   .option('--timeout <seconds>', 'how long each picture may take', readSeconds, 600)
+  .option('--open', 'then show the page with the results in the browser, until interrupted')
   .action((paths: string[], options: DemoOptions) =>
     demo(paths, options).catch((error: unknown) => {
       // When stopping, what fails is what was stopped.
@@ -45,6 +50,7 @@ const command = new Command('npm run demo --')
 
 for (const [signal, status] of Object.entries(interrupted)) {
   process.on(signal, () => {
+    if (leave) return leave()
     if (!stopping) say(`${signal}: stopping`)
     stop(status)
   })
@@ -59,7 +65,7 @@ function stop(status: number): void {
   void closeChildren().finally(() => process.exit(status))
 }
 
-async function demo(paths: string[], { out, timeout: timeoutSeconds }: DemoOptions): Promise<void> {
+async function demo(paths: string[], { out, timeout: timeoutSeconds, open }: DemoOptions): Promise<void> {
   const start = performance.now()
   const pictures = await choosePictures(paths.length ? paths : await samplePictures(out), out)
   const pipeline = await startPipeline({ env: process.env, modelDir: join(localDir, 'models'), say })
@@ -69,9 +75,23 @@ async function demo(paths: string[], { out, timeout: timeoutSeconds }: DemoOptio
     if (complete < pictures.length) process.exitCode = 1
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
     say(`${complete} of ${pictures.length} pictures have their music, after ${seconds} s`)
+    if (open) await showPage(pipeline, paths.length === 1 ? pictures[0]!.key : undefined)
   } finally {
     await pipeline.close()
   }
+}
+
+/** Keeps the pipeline up until interrupted. Throws when it fails before. */
+async function showPage({ apiUrl, failed }: Pipeline, key: string | undefined): Promise<void> {
+  const left = new Promise<void>((resolve) => {
+    leave = resolve
+  })
+  const view = key ? `results/${key.split('/').map(encodeURIComponent).join('/')}` : 'gallery'
+  const address = `${apiUrl}/#/${view}`
+  say(`showing ${address} until Ctrl-C`)
+  void openInBrowser(address, () => say('no browser could be opened: open the address in one'))
+  await Promise.race([left, failed])
+  say('stopping')
 }
 
 async function samplePictures(out?: string): Promise<string[]> {

@@ -14,7 +14,7 @@ const say = (line: string) => process.stderr.write(`${line}\n`)
 let stop: (status: number) => void = process.exit
 
 const command = new Command('npm run dev --')
-  .description('Keeps the local stack, the consumer and the API up until interrupted.')
+  .description('Keeps the local stack, the consumer and the API with its page up until interrupted.')
   .option(
     '--state <folder>',
     'objects, messages, the database and logs are kept here',
@@ -48,7 +48,8 @@ async function dev({ state: stateDir, port }: { state: string; port: number }): 
 }
 
 function printAddresses({ apiUrl, monitorUrl, env, models }: Pipeline, stateDir: string): void {
-  console.log(`API      ${apiUrl}/v1/results/<key>
+  console.log(`Page     ${apiUrl}/
+API      ${apiUrl}/v1/results/<key>
 Metrics  ${monitorUrl}/metrics
 S3, SQS  ${env.AWS_ENDPOINT_URL}
 Models   ${Object.values(models).join(', ')}

@@ -220,6 +220,41 @@ test('when nobody reads its output any more, it stops without a word and leaves 
   assert.deepEqual(await leftovers(), [])
 })
 
+for (const [browser, names, view, status] of [
+  ['a browser', ['글 one.jpg'], 'results/uploads/%EA%B8%80%20one.jpg', 0],
+  ['no browser', ['one.png', 'empty.png'], 'gallery', 1],
+] as const) {
+  test(`--open shows the ${view} in ${browser}, and goes on until it is interrupted`, async () => {
+    const opened = await mkdtemp(join(tmpdir(), 'promenade-test-'))
+    try {
+      const script = join(opened, 'browser')
+      if (browser === 'a browser') await writeFile(script, `#!/bin/sh\necho "$1" > ${opened}/address`, { mode: 0o755 })
+      const pictures = await Promise.all(names.map((name) => picture(name, '#405060')))
+      if (pictures[1]) await writeFile(pictures[1], '')
+      const desktop = { DISPLAY: '', WAYLAND_DISPLAY: '', XDG_CURRENT_DESKTOP: '', DESKTOP_SESSION: '' }
+      const child = startDemo(['--open', ...pictures], { ...desktop, BROWSER: script })
+      const exit = once(child, 'exit')
+      const out = text(child.stdout)
+      const errors = await readUntil(child.stderr, browser === 'a browser' ? 'Ctrl-C' : 'no browser')
+      const [, address = '', origin = ''] = errors.match(/^showing ((http:.*?)\/#.*) until Ctrl-C$/m) ?? []
+      assert.equal(address, `${origin}/#/${view}`)
+      if (browser === 'a browser') assert.equal(await textOf(join(opened, 'address')), `${address}\n`)
+      const descendants = await processesUnder(child.pid!)
+      assert.match(await (await fetch(address)).text(), /^<!doctype html>/i)
+      const { results } = JSON.parse(await (await fetch(`${origin}/v1/results`)).text())
+      assert.equal(results.length, names.length)
+      // As it may come, from the terminal and from npm.
+      child.kill('SIGINT')
+      child.kill('SIGINT')
+      assert.deepEqual(await exit, [status, null])
+      assert.equal((await out).trimEnd().split('\n').length, names.length)
+      await expectNothingLeft(descendants)
+    } finally {
+      await rm(opened, { recursive: true })
+    }
+  })
+}
+
 test('--help explains itself and exits 0', async () => {
   const child = startDemo(['--help'])
   const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
@@ -240,15 +275,20 @@ for (const [signal, status] of [
     child.kill(signal)
     const [exit] = await once(child, 'exit')
     assert.equal(exit, status)
-    const deadline = Date.now() + waitMilliseconds
-    for (;;) {
-      const left = descendants.filter(isRunning)
-      const folders = await leftovers()
-      if (left.length === 0 && folders.length === 0) break
-      assert.ok(Date.now() < deadline, `processes ${left}, folders ${folders}`)
-      await sleep(50)
-    }
+    await expectNothingLeft(descendants)
   })
+}
+
+/** The last of it may end a moment later. */
+async function expectNothingLeft(descendants: number[]): Promise<void> {
+  const deadline = Date.now() + waitMilliseconds
+  for (;;) {
+    const left = descendants.filter(isRunning)
+    const folders = await leftovers()
+    if (left.length === 0 && folders.length === 0) return
+    assert.ok(Date.now() < deadline, `processes ${left}, folders ${folders}`)
+    await sleep(50)
+  }
 }
 
 async function manyPictures(name: string, count = 16): Promise<string[]> {
@@ -279,6 +319,17 @@ async function databaseServerUnder(ancestor: number): Promise<number> {
   )
   assert.equal(servers.length, 1)
   return Number(servers[0]![0])
+}
+
+/** As soon as there is something in it. */
+async function textOf(file: string): Promise<string> {
+  const deadline = Date.now() + waitMilliseconds
+  for (;;) {
+    const found = await readFile(file, 'utf8').catch(() => '')
+    if (found) return found
+    assert.ok(Date.now() < deadline, `${file} is not written`)
+    await sleep(50)
+  }
 }
 
 /** [pid, parent's pid, name] of each. */

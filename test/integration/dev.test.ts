@@ -39,7 +39,13 @@ test('a state has one dev at a time, which ends in order, and one that is damage
   const said = text(dev.stderr)
   const exit = once(dev, 'exit')
   try {
-    for await (const line of createInterface({ input: dev.stdout })) if (line.startsWith('Ctrl-C')) break
+    const lines: string[] = []
+    for await (const line of createInterface({ input: dev.stdout })) {
+      lines.push(line)
+      if (line.startsWith('Ctrl-C')) break
+    }
+    const page = lines[0]?.match(/^Page {5}(http:\/\/127\.0\.0\.1:\d+\/)$/)?.[1]
+    assert.match(await (await fetch(page!)).text(), /^<!doctype html>/i)
     const second = await refused('state')
     assert.match(second.errors, /^.*\/state: another npm run dev has its state there.*\n$/)
     assert.equal(second.status, 2)
