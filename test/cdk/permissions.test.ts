@@ -113,6 +113,8 @@ test('the API may do what it does, and sign what it hands out, and nothing else'
     await fetch(upload.url, { method: 'PUT', headers: upload.headers, body: 'abc' })
     const { music_url: music } = (await app.inject('/v1/results/uploads/composed.jpg?music_url=presigned')).json()
     await fetch(music)
+    const { queue } = (await app.inject('/v1/operations')).json()
+    assert.equal(typeof queue.visible, 'number')
   } finally {
     await close()
   }
