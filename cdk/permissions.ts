@@ -23,7 +23,7 @@ export function workerStatements({ bucket, uploads, deadLetters }: ResourceNames
   ]
 }
 
-/** The API: looks for pictures, signs uploads and downloads, and sends its own commands. `secrets` are ARNs. */
+/** The API: looks for pictures, signs uploads and downloads, counts messages, and sends its own commands. `secrets` are ARNs. */
 export function apiStatements(
   { bucket, uploads }: ResourceNames,
   { secrets }: { secrets: string[] },
@@ -32,6 +32,7 @@ export function apiStatements(
     reachBucket(bucket),
     allow('TakePictures', ['s3:GetObject', 's3:GetObjectVersion', 's3:PutObject'], `${bucket.arn}/${uploadsPrefix}*`),
     allow('HandOutMusic', ['s3:GetObject'], `${bucket.arn}/${generatedPrefix}*`),
+    allow('CountUploads', ['sqs:GetQueueAttributes'], uploads.arn),
     allow('SendCommands', ['sqs:SendMessage'], uploads.arn),
     allow('ReadItsSecrets', ['secretsmanager:GetSecretValue'], ...secrets),
   ]

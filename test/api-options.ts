@@ -4,6 +4,17 @@ import { noResults } from './found-job.ts'
 import { bucket } from './job.ts'
 import { testPresigner } from './presigner.ts'
 
+/** Nothing to be done, and nobody to do it. */
+const noOperations: AppOptions['operations'] = {
+  read: async () => ({
+    at: new Date(0).toISOString(),
+    jobs: { queued: 0, processing: 0 },
+    consumers: [],
+    failures: { since: new Date(0).toISOString(), by_code: [] },
+    recent: [],
+  }),
+}
+
 /** An API of which a test names the parts that matter to it; behind the others there is nothing. */
 export function apiOptions(more: Partial<AppOptions> = {}): AppOptions {
   return {
@@ -17,6 +28,7 @@ export function apiOptions(more: Partial<AppOptions> = {}): AppOptions {
     objects: { head: async () => undefined, ping: async () => {} },
     presigner: testPresigner(more.bucket ?? bucket, more.endpoint),
     database: { ping: async () => {} },
+    operations: noOperations,
     bucket,
     region: 'us-east-1',
     maxImageBytes: 1000,

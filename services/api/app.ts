@@ -8,6 +8,7 @@ import type { Database } from '#shared/db/client.ts'
 import type { Orders } from '#shared/db/orders.ts'
 import type { Results } from '#shared/db/results.ts'
 import { createInquiry } from './inquiry.ts'
+import type { OperationsReader } from './operations.ts'
 import type { Page } from './page.ts'
 import { type AccessOptions, createAccess } from './plugins/access.ts'
 import { setHeaders } from './plugins/header.ts'
@@ -25,6 +26,7 @@ import { generationRoutes } from './routes/generations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { infoRoutes } from './routes/info.ts'
 import { listRoutes } from './routes/list.ts'
+import { operationsRoutes } from './routes/operations.ts'
 import { pageRoutes } from './routes/page.ts'
 import { resultRoutes } from './routes/results.ts'
 import { uploadRoutes } from './routes/uploads.ts'
@@ -37,6 +39,8 @@ export interface AppOptions {
   presigner: Presigner
   queue: Pick<Queue, 'send'>
   database: Pick<Database, 'ping'>
+  /** What is told of the work to operators. */
+  operations: Pick<OperationsReader, 'read'>
   bucket: string
   /** Of an upload. */
   maxImageBytes: number
@@ -74,6 +78,7 @@ export async function createApp({
   presigner,
   queue,
   database,
+  operations,
   bucket,
   maxImageBytes,
   region,
@@ -144,6 +149,7 @@ export async function createApp({
     await closed.register(uploadRoutes({ presigner, maxImageBytes }))
     await closed.register(generationRoutes({ orders, objects, queue }))
     await closed.register(cancellationRoutes({ orders, objects, onCanceled }))
+    await closed.register(operationsRoutes({ operations }))
   })
   await app.register(wrongMethods)
   return app

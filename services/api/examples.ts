@@ -125,3 +125,34 @@ export const presignedExamples = [
 
 export const orderExample = { key, prompt: 'A slow waltz for harp', seed: 7, duration_seconds: 12 }
 export const cancellationExample = { key, take: 1 }
+
+const exampleTime = '2026-01-02T03:04:20.123Z'
+const timings = resultExamples.succeeded.timings
+
+export const operationsExample = {
+  at: exampleTime,
+  queue: { visible: 12, in_flight: 4 },
+  dead_letters: { visible: 2, in_flight: 0 },
+  jobs: { queued: 12, processing: 4, oldest_seconds: 41.5 },
+  consumers: [
+    {
+      id: '5f2b8c1e9a7d4e3fb6a1c0d2e4f60718',
+      version: '0.1.0',
+      started_at: '2026-01-02T01:00:00.000Z',
+      seen_at: '2026-01-02T03:04:12.000Z',
+      alive: true,
+      state: 'running' as const,
+      in_work: 4,
+      slots: 4,
+      outages: [],
+      execution_providers: ['cuda', 'cpu'],
+      music_model: { name: 'musicgen-small', revision: '4c8334b' },
+      classifier_model: { name: 'siglip2-base', revision: '75de2d5' },
+      real_time_factor: 3.2,
+      clips: 1_408,
+      received_age_seconds: 38.2,
+    },
+  ],
+  failures: { since: '2026-01-01T03:04:20.123Z', by_code: [{ code: 'IMAGE_CORRUPT', jobs: 2 }] },
+  recent: [{ key, take: 0, finished_at: exampleTime, ...timings }],
+}

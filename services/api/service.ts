@@ -1,11 +1,13 @@
 import { createPresigningClient, createS3Client, createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
 import { createPresigner } from '#shared/aws/presign.ts'
-import { createQueueSender } from '#shared/aws/queue.ts'
+import { createQueueCounter, createQueueSender } from '#shared/aws/queue.ts'
 import type { Config } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress, databaseSettings } from '#shared/db/connection.ts'
+import { createConsumers } from '#shared/db/consumers.ts'
+import { createFiguresReader } from '#shared/db/figures.ts'
 import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createWebhookQueue } from '#shared/db/webhooks.ts'
@@ -13,6 +15,7 @@ import { createLogger } from '#shared/logger.ts'
 import { readApiKeys } from './api-key.ts'
 import { createApp } from './app.ts'
 import { readOrigins, readProxies } from './network-setting.ts'
+import { createOperationsReader } from './operations.ts'
 import type { Page } from './page.ts'
 import { createWebhooks } from './webhooks/dispatcher.ts'
 import { readEndpoints } from './webhooks/endpoint.ts'
@@ -38,6 +41,7 @@ export const serviceSettings = [
 /** A client waits for the answer. */
 const storeTimeoutMs = 5_000
 const databaseTimeoutSeconds = 5
+const countTimeoutMs = 2_000
 /** A function answers one request at a time; of many functions each has connections of its own. */
 const lambdaConnections = 2
 
@@ -66,6 +70,13 @@ export async function createService(
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const presigner = createPresigner({ s3: createPresigningClient({ region, endpoint }), bucket })
   const results = createResults({ database, bucket })
+  const counterOf = (queueUrl: string) => createQueueCounter({ sqs, queueUrl, timeoutMs: countTimeoutMs })
+  const operations = createOperationsReader({
+    figures: createFiguresReader({ database }),
+    consumers: createConsumers({ database }),
+    depths: { uploads: counterOf(config.QUEUE_URL) },
+    logger,
+  })
   const webhooks = createWebhooks({
     queue: createWebhookQueue({ database }),
     endpoints,
@@ -79,6 +90,7 @@ export async function createService(
     presigner,
     queue: { send: createQueueSender({ sqs, queueUrl: config.QUEUE_URL, timeoutMs: storeTimeoutMs }) },
     database,
+    operations,
     bucket,
     maxImageBytes: config.MAX_IMAGE_BYTES,
     region,

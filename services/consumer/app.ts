@@ -1,6 +1,6 @@
 import { type AwsLocation, createS3Client, createSqsClient, createSqsReceiveClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
-import { createQueue } from '#shared/aws/queue.ts'
+import { createQueue, createQueueCounter } from '#shared/aws/queue.ts'
 import type { Config } from '#shared/config.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import type { Logger } from '#shared/logger.ts'
@@ -60,8 +60,8 @@ export function createConsumer({
   }
   const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl } = config
   const queue = createQueue({ sqs: clients.sqs, queueUrl, dlqUrl })
-  const count = async (url: string) =>
-    createQueue({ sqs: clients.sqs, queueUrl: url, dlqUrl, timeoutMs: countTimeoutMs }).depth()
+  const counterOf = (url: string) => createQueueCounter({ sqs: clients.sqs, queueUrl: url, timeoutMs: countTimeoutMs })
+  const counters = { uploads: counterOf(queueUrl), deadLetters: counterOf(dlqUrl) }
   const objects = createObjectStore({ s3: clients.s3, bucket: config.BUCKET })
   const pictures = createPictureReader({
     maxPixels: config.MAX_IMAGE_PIXELS,
@@ -143,7 +143,7 @@ export function createConsumer({
 
     /** How many messages are where, as SQS counts. Throws when it does not answer soon. */
     async queueDepths() {
-      const [uploads, deadLetters] = await Promise.all([count(queueUrl), count(dlqUrl)])
+      const [uploads, deadLetters] = await Promise.all([counters.uploads(), counters.deadLetters()])
       return { uploads, deadLetters }
     },
   }

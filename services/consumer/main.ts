@@ -6,6 +6,7 @@ import { ConfigError, readConfig } from '#shared/config.ts'
 import { settings } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress } from '#shared/db/connection.ts'
+import { createConsumers } from '#shared/db/consumers.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createConsumer } from './app.ts'
@@ -14,6 +15,7 @@ import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/
 import { settingNames } from './setting-names.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { type Monitored, startMonitor } from './telemetry/monitor.ts'
+import { createSignOfLife } from './telemetry/sign-of-life.ts'
 
 /** One Ctrl-C may come twice, from the terminal and from the command that started this one. */
 const repeatedSignalMs = 500
@@ -60,6 +62,7 @@ async function run(): Promise<void> {
     logger,
   })
   const database = openDatabase(address)
+  const signOfLife = createSignOfLife({ consumers: createConsumers({ database }), logger })
   try {
     inference = await startInference({
       modelDir: config.MODEL_DIR,
@@ -70,7 +73,13 @@ async function run(): Promise<void> {
       batchWaitMs: config.BATCH_WAIT_MS,
       maxGenerationSeconds: config.MAX_GENERATION_SECONDS,
       logger,
-      observer: metrics.inference,
+      observer: {
+        ...metrics.inference,
+        generated(generation) {
+          metrics.inference.generated(generation)
+          signOfLife.generated(generation)
+        },
+      },
       env,
       signal: stopping,
     })
@@ -81,17 +90,20 @@ async function run(): Promise<void> {
         jobs: createJobs({ database }),
         inference,
         words,
-        observers: [metrics.observer, ...(traces ? [traces.observer] : [])],
+        observers: [metrics.observer, signOfLife.observer, ...(traces ? [traces.observer] : [])],
         logger,
         env,
       })
       consumer.start()
+      signOfLife.start({ version, slots: config.BATCH_SIZE, inference, health: consumer.health })
       if (!stopping.aborted) await once(stopping, 'abort')
       stoppedAt = performance.now()
       logger.info('stopping')
+      signOfLife.stopping()
       await consumer.stop()
       hasStopped = true
     } finally {
+      await signOfLife.stop()
       await inference.close()
     }
   } catch (error) {

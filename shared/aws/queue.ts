@@ -13,6 +13,12 @@ import { RetryableFailure } from '../failure.ts'
 
 export type Queue = ReturnType<typeof createQueue>
 
+/** Messages that may be received, and those that have been and are hidden. */
+export interface QueueDepth {
+  visible: number
+  inFlight: number
+}
+
 /** Why a message goes to the dead-letter queue. */
 export interface DeadLetterReason {
   reasonCode: ErrorCode
@@ -98,18 +104,7 @@ export function createQueue({
 
     send: createQueueSender({ sqs, queueUrl, timeoutMs }),
 
-    /** Approximate, as SQS counts. */
-    async depth(): Promise<{ visible: number; inFlight: number }> {
-      const command = new GetQueueAttributesCommand({
-        QueueUrl: queueUrl,
-        AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
-      })
-      const { Attributes: counts } = await call('counting messages', (bounded) => sqs.send(command, bounded))
-      return {
-        visible: Number(counts?.ApproximateNumberOfMessages),
-        inFlight: Number(counts?.ApproximateNumberOfMessagesNotVisible),
-      }
-    },
+    depth: createQueueCounter({ sqs, queueUrl, timeoutMs }),
   }
 }
 
@@ -127,6 +122,30 @@ export function createQueueSender({
   return async (body: string): Promise<void> => {
     const command = new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body })
     await call('sending to the queue', (bounded) => sqs.send(command, bounded))
+  }
+}
+
+/** Counts the messages of a queue, approximately, as SQS does; throws as `createQueue` says. */
+export function createQueueCounter({
+  sqs,
+  queueUrl,
+  timeoutMs,
+}: {
+  sqs: SQSClient
+  queueUrl: string
+  timeoutMs: number
+}) {
+  const call = createCall(timeoutMs)
+  return async (): Promise<QueueDepth> => {
+    const command = new GetQueueAttributesCommand({
+      QueueUrl: queueUrl,
+      AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
+    })
+    const { Attributes: counts } = await call('counting messages', (bounded) => sqs.send(command, bounded))
+    return {
+      visible: Number(counts?.ApproximateNumberOfMessages),
+      inFlight: Number(counts?.ApproximateNumberOfMessagesNotVisible),
+    }
   }
 }
 

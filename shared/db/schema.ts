@@ -166,6 +166,34 @@ export const jobs = mysqlTable(
   ],
 )
 
+/** A consumer's sign of life. It goes when the consumer stops; that of one that was killed stays for a day. */
+export const consumers = mysqlTable(
+  'consumers',
+  {
+    id: hex('id', { length: 32 }).primaryKey(),
+    version: ascii('version', { length: 50 }).notNull(),
+    startedAt: time('started_at').notNull(),
+    seenAt: time('seen_at').notNull(),
+    state: ascii('state', { length: 16 }).$type<'running' | 'stopping'>().notNull(),
+    inWork: unsigned('in_work').notNull(),
+    slots: unsigned('slots').notNull(),
+    /** Codes, separated by commas. */
+    outages: ascii('outages', { length: 200 }).notNull(),
+    /** Separated by commas. */
+    executionProviders: ascii('execution_providers', { length: 200 }).notNull(),
+    musicModel: text('music_model', { length: 200 }).notNull(),
+    musicModelRevision: text('music_model_revision', { length: 100 }).notNull(),
+    classifierModel: text('classifier_model', { length: 200 }).notNull(),
+    classifierModelRevision: text('classifier_model_revision', { length: 100 }).notNull(),
+    /** Made since its start. */
+    clips: unsigned('clips').notNull(),
+    realTimeFactor: double('real_time_factor'),
+    /** Of the message received last, when it was received. */
+    receivedAgeSeconds: double('received_age_seconds'),
+  },
+  (table) => [index('consumers_seen').on(table.seenAt)],
+)
+
 /** A job that has ended, written together with its end, until it is known which endpoints are to hear of it. */
 export const webhookEvents = mysqlTable(
   'webhook_events',

@@ -17,8 +17,8 @@ import { createConsumer } from '../../services/consumer/app.ts'
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { consumerSettings } from '../../services/consumer/setting-names.ts'
 import { startStack } from '../../services/local/stack.ts'
+import { apiOptions } from '../api-options.ts'
 import { drawPicture } from '../picture.ts'
-import { testPresigner } from '../presigner.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
 
 /** A result may take so long; the benchmark fails after. */
@@ -68,19 +68,18 @@ async function withPipeline<T>(measure: (pipeline: Pipeline) => Promise<T>): Pro
   const jobs = createJobs({ database })
   const s3 = createS3Client(location)
   const objects = createObjectStore({ s3, bucket })
-  const app = await createApp({
-    results: createResults({ database, bucket }),
-    orders: createOrders({ database, bucket }),
-    objects,
-    presigner: testPresigner(bucket, location.endpoint),
-    queue: { send: async () => {} },
-    database,
-    bucket,
-    maxImageBytes: config.MAX_IMAGE_BYTES,
-    region: config.AWS_REGION,
-    auth: 'none',
-    logger,
-  })
+  const app = await createApp(
+    apiOptions({
+      results: createResults({ database, bucket }),
+      orders: createOrders({ database, bucket }),
+      objects,
+      database,
+      bucket,
+      region: config.AWS_REGION,
+      endpoint: location.endpoint,
+      logger,
+    }),
+  )
   const origin = await app.listen({ host: '127.0.0.1', port: 0 })
   const inference = freeInference()
   const consumer = createConsumer({ config, credentials, jobs, inference, words: promptWords, logger })

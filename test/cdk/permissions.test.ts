@@ -116,6 +116,8 @@ test('the API may do what it does, and sign what it hands out, and nothing else'
       const { music_url, image_url } = (await app.inject(url)).json()
       for (const presigned of [music_url, image_url]) await fetch(presigned)
     }
+    const { queue } = (await app.inject('/v1/operations')).json()
+    assert.equal(typeof queue.visible, 'number')
   } finally {
     await close()
   }

@@ -5,18 +5,33 @@ import { rm } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { eq, sql } from 'drizzle-orm'
 import type { FauxqsServer } from 'fauxqs'
+import { type Database, openDatabase } from '#shared/db/client.ts'
+import { type Consumers, createConsumers } from '#shared/db/consumers.ts'
+import { migrate } from '#shared/db/migrate.ts'
+import { consumers as consumersTable } from '#shared/db/schema.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { startDatabase } from '../../services/local/database.ts'
 import { region, startEmulator } from '../../services/local/emulator.ts'
 import { buildTinyModels } from '../tiny-models.ts'
+import { until } from '../whole-stack.ts'
 
 const entry = fileURLToPath(new URL('../../services/consumer/main.ts', import.meta.url))
 
 let emulator: FauxqsServer
+let server: Awaited<ReturnType<typeof startDatabase>>
+let database: Database
+let consumers: Consumers
 let modelDir: string
 let env: Record<string, string>
 
 before(async () => {
   emulator = await startEmulator()
+  server = await startDatabase()
+  await migrate({ url: server.url, tls: 'off' })
+  database = openDatabase({ url: server.url, tls: 'off' })
+  consumers = createConsumers({ database })
   modelDir = await buildTinyModels()
   env = {
     AWS_REGION: region,
@@ -26,7 +41,7 @@ before(async () => {
     BUCKET: 'pictures',
     QUEUE_URL: emulator.createQueue('uploads').queueUrl,
     DLQ_URL: emulator.createQueue('uploads-dlq').queueUrl,
-    // Asked for nothing here, since no message comes.
+    // Away; no message comes for which it would be missed.
     DATABASE_URL: 'mysql://user:hunter2@127.0.0.1:1/promenade',
     DATABASE_TLS: 'off',
     MODEL_DIR: modelDir,
@@ -35,20 +50,51 @@ before(async () => {
 })
 
 after(async () => {
-  await emulator.stop()
+  await database?.close()
+  await server?.close()
+  await emulator?.stop()
   await rm(modelDir, { recursive: true })
 })
 
-test('a signal ends the consumer in order, its inference process with it', async () => {
-  const { child, logged, exited } = start({ env: { ...env, GRACE_SECONDS: '2' } })
+test('a signal ends the consumer in order, its inference process and its sign of life with it', async () => {
+  const { child, logged, exited } = start({ env: { ...env, DATABASE_URL: server.url, GRACE_SECONDS: '2' } })
   const { pid: inferencePid } = await logged('inference process ready')
-  await logged('consumer started')
+  const { id, startedAt, seenAt, ...seen } = await until(async () => (await consumers.list())[0])
+  assert.ok(startedAt < seenAt)
+  assert.deepEqual(seen, {
+    version: packageJson.version,
+    alive: true,
+    state: 'running',
+    inWork: 0,
+    slots: 4,
+    outages: [],
+    executionProviders: ['cpu'],
+    musicModel: 'tiny-random-musicgen',
+    musicModelRevision: seen.musicModelRevision,
+    classifierModel: 'tiny-random-clip',
+    classifierModelRevision: seen.classifierModelRevision,
+    clips: 0,
+    realTimeFactor: null,
+    receivedAgeSeconds: null,
+  })
   child.kill('SIGTERM')
   const { status, output } = await exited
   assert.equal(status, 0, output)
   assert.match(output, /"consumer stopped"/)
   assert.doesNotMatch(output, /hunter2|"level":"(error|warn|fatal)"/)
   assert.throws(() => process.kill(Number(inferencePid), 0), { code: 'ESRCH' })
+  assert.deepEqual(await consumers.list(), [])
+})
+
+test('one that is killed leaves its sign of life, which after a minute is one no more', async () => {
+  const { child, exited } = start({ env: { ...env, DATABASE_URL: server.url } })
+  const { id } = await until(async () => (await consumers.list())[0])
+  child.kill('SIGKILL')
+  await exited
+  const aged = sql`utc_timestamp(3) - interval 61 second`
+  await database.run((db) => db.update(consumersTable).set({ seenAt: aged }).where(eq(consumersTable.id, id)))
+  const [left] = await consumers.list()
+  assert.deepEqual([left!.id, left!.alive, left!.state], [id, false, 'running'])
 })
 
 test('a second signal ends it at once, but one that comes twice over is one', async () => {
@@ -63,6 +109,7 @@ test('a second signal ends it at once, but one that comes twice over is one', as
   const { status, output } = await exited
   assert.equal(status, 1)
   assert.doesNotMatch(output, /"consumer stopped"/)
+  assert.equal(output.match(/"the sign of life could not be written"/g)?.length, 1, output)
 })
 
 test('a user’s mistake is told in words, without a stack', async () => {

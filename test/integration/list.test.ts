@@ -2,10 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { eq } from 'drizzle-orm'
-import { drizzle } from 'drizzle-orm/mysql2'
-import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { type Database, openDatabase } from '#shared/db/client.ts'
-import { connectionOptions } from '#shared/db/connection.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { migrate } from '#shared/db/migrate.ts'
 import type { ListFilters, ListPosition } from '#shared/db/result-list.ts'
@@ -13,31 +10,27 @@ import { createResults } from '#shared/db/results.ts'
 import { jobs as jobsTable } from '#shared/db/schema.ts'
 import { startDatabase } from '../../services/local/database.ts'
 import { analysisOf, bucket, laterTake, uploadOf } from '../job.ts'
+import { watchDatabase } from '../watched-database.ts'
 
 const jobCount = 20_000
 const epoch = Date.parse('2026-01-01T00:00:00Z')
 
 let server: Awaited<ReturnType<typeof startDatabase>>
 let database: Database
-let connection: Connection
-/** What has been asked of the database since it was last emptied. */
-const asked: { statement: string; values: unknown[] }[] = []
+let watched: Awaited<ReturnType<typeof watchDatabase>>
 let results: ReturnType<typeof createResults>
 
 before(async () => {
   server = await startDatabase()
   await migrate({ url: server.url, tls: 'off' })
   database = openDatabase({ url: server.url, tls: 'off' })
-  connection = await createConnection(connectionOptions({ url: server.url, tls: 'off' }))
-  for (const statement of bulk) await connection.query(statement)
-  const logQuery = (statement: string, values: unknown[]) => void asked.push({ statement, values })
-  const db = drizzle({ client: connection, logger: { logQuery } })
-  const watched = { ...database, run: (operation: (on: never) => unknown) => operation(db as never) } as Database
-  results = createResults({ database: watched, bucket })
+  watched = await watchDatabase(server.url)
+  for (const statement of bulk) await watched.connection.query(statement)
+  results = createResults({ database: watched.database, bucket })
 })
 
 after(async () => {
-  await connection?.end()
+  await watched?.close()
   await database?.close()
   await server?.close()
 })
@@ -151,14 +144,13 @@ for (const { name, filters, matches, mostRead } of cases) {
     let after: ListPosition | undefined
     let pages = 0
     do {
-      asked.length = 0
-      await connection.query('flush status')
+      await watched.forget()
       const page = await results.list({ filters, after, limit: 100 })
-      const rowsRead = await readCount()
+      const rowsRead = await watched.rowsRead()
       assert.ok(rowsRead <= mostRead, `page ${pages} read ${rowsRead} rows`)
       assert.ok(page.found.length <= 100)
       found.push(...page.found.map(({ job }) => job.sizeBytes))
-      if (pages++ === 0) await assertPlans()
+      if (pages++ === 0) await watched.assertPlans()
       after = page.next
     } while (after && found.length < enough)
     assert.deepEqual(found, expected.slice(0, found.length))
@@ -240,22 +232,3 @@ test('a prefix goes by bytes: case counts, a wildcard is itself, and what sorts 
     assert.deepEqual(found.map(({ job }) => job.imageKey).sort(), [...expected].sort())
   }
 })
-
-/** Rows read since the last `flush status`, by key, along an index or along a table. */
-async function readCount(): Promise<number> {
-  const [rows] = await connection.query<RowDataPacket[]>(`show session status like 'Handler\\_read%'`)
-  return rows.reduce((sum, { Value: value }) => sum + Number(value), 0)
-}
-
-/** No statement goes through a table, nor sorts more than a slice already bounded. */
-async function assertPlans(): Promise<void> {
-  for (const { statement, values } of asked) {
-    const [plan] = await connection.query<RowDataPacket[]>(`explain ${statement}`, values)
-    for (const { table, type, key, Extra: extra } of plan) {
-      if (table === null || String(table).startsWith('<derived')) continue
-      assert.ok(key, `${table} ${type} ${extra}: ${statement}`)
-      assert.notEqual(type, 'ALL', statement)
-      assert.doesNotMatch(String(extra), /filesort|temporary/i, statement)
-    }
-  }
-}

@@ -11,6 +11,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
+import { createConsumers } from '#shared/db/consumers.ts'
 import { createResults, type Results } from '#shared/db/results.ts'
 import { type Service, startConsumer } from '../../services/local/processes.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
@@ -138,6 +139,18 @@ test('while the database is away it says so and lives, and afterwards goes on wi
   const back = await samples()
   assert.equal(back.get('promenade_outage{code="DATABASE_UNAVAILABLE"}'), 0)
   assert.equal(back.get('process_start_time_seconds'), away.get('process_start_time_seconds'))
+})
+
+test('operators hear the same: clips, how fast they were made, and how old the last message was', async () => {
+  const { list } = createConsumers({ database })
+  const [seen, ...others] = await until(async () => {
+    const found = await list()
+    return found[0]?.clips === (await samples()).get('promenade_batch_size_sum') && found
+  })
+  assert.deepEqual(others, [])
+  assert.ok(seen!.realTimeFactor! > 0)
+  assert.ok(seen!.receivedAgeSeconds! >= 0)
+  assert.equal(seen!.alive, true)
 })
 
 test('at the end the port is closed and the traces are sent', async () => {

@@ -48,6 +48,26 @@ CREATE TABLE `art_labels` (
 	CONSTRAINT `art_labels_kind_name_created_at_job_id_pk` PRIMARY KEY(`kind`,`name`,`created_at`,`job_id`)
 );
 --> statement-breakpoint
+CREATE TABLE `consumers` (
+	`id` char(32) character set ascii collate ascii_bin NOT NULL,
+	`version` varchar(50) character set ascii collate ascii_bin NOT NULL,
+	`started_at` datetime(3) NOT NULL,
+	`seen_at` datetime(3) NOT NULL,
+	`state` varchar(16) character set ascii collate ascii_bin NOT NULL,
+	`in_work` int unsigned NOT NULL,
+	`slots` int unsigned NOT NULL,
+	`outages` varchar(200) character set ascii collate ascii_bin NOT NULL,
+	`execution_providers` varchar(200) character set ascii collate ascii_bin NOT NULL,
+	`music_model` varchar(200) character set utf8mb4 collate utf8mb4_bin NOT NULL,
+	`music_model_revision` varchar(100) character set utf8mb4 collate utf8mb4_bin NOT NULL,
+	`classifier_model` varchar(200) character set utf8mb4 collate utf8mb4_bin NOT NULL,
+	`classifier_model_revision` varchar(100) character set utf8mb4 collate utf8mb4_bin NOT NULL,
+	`clips` int unsigned NOT NULL,
+	`real_time_factor` double,
+	`received_age_seconds` double,
+	CONSTRAINT `consumers_id` PRIMARY KEY(`id`)
+);
+--> statement-breakpoint
 CREATE TABLE `jobs` (
 	`id` char(32) character set ascii collate ascii_bin NOT NULL,
 	`bucket` varchar(63) character set ascii collate ascii_bin NOT NULL,
@@ -105,6 +125,7 @@ CREATE TABLE `webhook_events` (
 );
 --> statement-breakpoint
 CREATE INDEX `art_labels_job` ON `art_labels` (`job_id`);--> statement-breakpoint
+CREATE INDEX `consumers_seen` ON `consumers` (`seen_at`);--> statement-breakpoint
 CREATE INDEX `jobs_newest_version` ON `jobs` (`key_digest`,`sequencer`);--> statement-breakpoint
 CREATE INDEX `jobs_state` ON `jobs` (`state`,`updated_at`);--> statement-breakpoint
 CREATE INDEX `jobs_created` ON `jobs` (`created_at`,`id`);--> statement-breakpoint
