@@ -112,6 +112,19 @@ test('a second signal ends it at once, but one that comes twice over is one', as
   assert.equal(output.match(/"the sign of life could not be written"/g)?.length, 1, output)
 })
 
+test('a signal is heard from the beginning, before anything else is loaded', async () => {
+  const listens = encodeURIComponent(`process.on('newListener', (name) => {
+    if (name === 'SIGINT') queueMicrotask(() => console.log('{"msg":"listens"}'))
+  })`)
+  const node = ['--import', `data:text/javascript,${listens}`]
+  const { child, logged, exited } = start({ node, env })
+  await logged('listens')
+  child.kill('SIGTERM')
+  assert.deepEqual(await exited, { status: 0, output: '{"msg":"listens"}\n' })
+  // Not yet told what it is to do.
+  assert.match((await start({ node, env: {} }).exited).output, /^{"msg":"listens"}\n[^{]*AWS_REGION is missing/)
+})
+
 test('a user’s mistake is told in words, without a stack', async () => {
   for (const { args = [], env: given, status, says } of [
     { env: {}, status: 2, says: [/AWS_REGION is missing/, /DATABASE_URL is missing/, /MODEL_DIR is missing/] },
@@ -134,8 +147,16 @@ test('a user’s mistake is told in words, without a stack', async () => {
 })
 
 /** The consumer as a process of its own, with nothing in its environment but `env`. */
-function start({ args = [], env: given }: { args?: string[]; env: Record<string, string> }) {
-  const child = spawn(process.execPath, [entry, ...args], { env: given, stdio: ['ignore', 'pipe', 'pipe'] })
+function start({
+  node = [],
+  args = [],
+  env: given,
+}: {
+  node?: string[]
+  args?: string[]
+  env: Record<string, string>
+}) {
+  const child = spawn(process.execPath, [...node, entry, ...args], { env: given, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const changed: (() => void)[] = []
   for (const stream of [child.stdout, child.stderr]) {
