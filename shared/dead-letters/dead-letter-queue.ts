@@ -7,7 +7,7 @@ import {
   SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs'
-import { call } from './call.ts'
+import { createCall, notOurs } from '../aws/queue.ts'
 import type { MessageAttributes } from './dead-letter.ts'
 
 export type DeadLetterQueue = ReturnType<typeof createDeadLetterQueue>
@@ -16,11 +16,23 @@ export type DeadLetterQueue = ReturnType<typeof createDeadLetterQueue>
 export const batchSize = 10
 /** A receive that waits asks all servers of the queue, so that an empty answer means an empty queue. */
 const waitSeconds = 1
-/** How SQS says that a receipt handle has had its time. */
-const notOurs = new Set(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])
 
-/** The dead-letter queue as an operator sees it, and its source. Every call is bounded in time. */
-export function createDeadLetterQueue({ sqs, queueUrl, dlqUrl }: { sqs: SQSClient; queueUrl: string; dlqUrl: string }) {
+/**
+ * The dead-letter queue as an operator sees it, and its source. A queue that is away or refuses throws RetryableFailure
+ * STORAGE_UNAVAILABLE. `timeoutMs` bounds each call, its retries included.
+ */
+export function createDeadLetterQueue({
+  sqs,
+  queueUrl,
+  dlqUrl,
+  timeoutMs = 30_000,
+}: {
+  sqs: SQSClient
+  queueUrl: string
+  dlqUrl: string
+  timeoutMs?: number
+}) {
+  const call = createCall(timeoutMs)
   const send = (url: string, body: string, attributes: MessageAttributes) =>
     call('sending the message', async (bounded) => {
       const command = new SendMessageCommand({ QueueUrl: url, MessageBody: body, MessageAttributes: attributes })
