@@ -33,14 +33,15 @@ export function readDeadLetter(message: Message) {
 
 /** What a list says of a message. */
 export function summaryOf(letter: DeadLetter, now: number) {
+  const { reasonCode, reason, attempts } = letter
   return {
     message_id: letter.id,
-    reason_code: letter.reasonCode,
-    reason: letter.reason,
+    ...(reasonCode !== undefined && { reason_code: reasonCode }),
+    ...(reason !== undefined && { reason }),
     image_keys: letter.imageKeys,
     failed_at: letter.failedAt.toISOString(),
     age_seconds: Math.floor((now - letter.failedAt.getTime()) / 1000),
-    attempts: letter.attempts,
+    ...(attempts !== undefined && { attempts }),
     replay_count: letter.replays,
     sent_at: letter.sentAt.toISOString(),
     body_bytes: Buffer.byteLength(letter.body),
