@@ -39,7 +39,7 @@ export const serviceSettings = [
   'LOG_LEVEL',
 ] as const satisfies SettingName[]
 
-/** What is not set is not offered. */
+/** What of them is not set, the API does without, and does not offer what needs it. */
 export const optionalSettings = ['DLQ_URL'] as const satisfies SettingName[]
 
 /** A client waits for the answer. */

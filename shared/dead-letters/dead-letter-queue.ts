@@ -1,13 +1,12 @@
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageCommand,
-  GetQueueAttributesCommand,
   type Message,
   ReceiveMessageCommand,
   SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs'
-import { createCall, notOurs } from '../aws/queue.ts'
+import { createCall, createQueueCounter, notOurs } from '../aws/queue.ts'
 import type { MessageAttributes } from './dead-letter.ts'
 
 export type DeadLetterQueue = ReturnType<typeof createDeadLetterQueue>
@@ -33,6 +32,7 @@ export function createDeadLetterQueue({
   timeoutMs?: number
 }) {
   const call = createCall(timeoutMs)
+  const depth = createQueueCounter({ sqs, queueUrl: dlqUrl, timeoutMs })
   const send = (url: string, body: string, attributes: MessageAttributes) =>
     call('sending the message', async (bounded) => {
       const command = new SendMessageCommand({ QueueUrl: url, MessageBody: body, MessageAttributes: attributes })
@@ -84,12 +84,8 @@ export function createDeadLetterQueue({
 
     /** How many messages lie there, hidden ones included; approximate, as SQS counts. */
     async count(): Promise<number> {
-      const command = new GetQueueAttributesCommand({
-        QueueUrl: dlqUrl,
-        AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
-      })
-      const { Attributes: counts } = await call('counting messages', (bounded) => sqs.send(command, bounded))
-      return Number(counts?.ApproximateNumberOfMessages) + Number(counts?.ApproximateNumberOfMessagesNotVisible)
+      const { visible, inFlight } = await depth()
+      return visible + inFlight
     },
   }
 }
