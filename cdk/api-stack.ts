@@ -29,6 +29,7 @@ export class ApiStack extends Stack {
       environment: {
         BUCKET: names.bucket.name,
         QUEUE_URL: names.uploads.url,
+        DLQ_URL: names.deadLetters.url,
         CORS_ORIGINS: stage.app_origins.join(','),
         SECRETS: this.toJsonString(secrets),
       },

@@ -23,9 +23,12 @@ export function workerStatements({ bucket, uploads, deadLetters }: ResourceNames
   ]
 }
 
-/** The API: looks for pictures, signs uploads and downloads, counts messages, and sends its own commands. `secrets` are ARNs. */
+/**
+ * The API: looks for pictures, signs uploads and downloads, counts messages, sends its own commands, and replays dead letters.
+ * `secrets` are ARNs.
+ */
 export function apiStatements(
-  { bucket, uploads }: ResourceNames,
+  { bucket, uploads, deadLetters }: ResourceNames,
   { secrets }: { secrets: string[] },
 ): PolicyStatement[] {
   return [
@@ -34,6 +37,11 @@ export function apiStatements(
     allow('HandOutMusic', ['s3:GetObject'], `${bucket.arn}/${generatedPrefix}*`),
     allow('CountUploads', ['sqs:GetQueueAttributes'], uploads.arn),
     allow('SendCommands', ['sqs:SendMessage'], uploads.arn),
+    allow(
+      'ReplayDeadLetters',
+      ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'],
+      deadLetters.arn,
+    ),
     allow('ReadItsSecrets', ['secretsmanager:GetSecretValue'], ...secrets),
   ]
 }

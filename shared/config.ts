@@ -19,10 +19,15 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the named settings from the environment. An empty variable counts as absent, as compose files leave them.
- * Throws ConfigError.
+ * Reads the named settings from the environment; those of `optional` may be missing. An empty variable counts as absent, as
+ * compose files leave them. Throws ConfigError.
  */
-export function readConfig<Name extends SettingName>(names: readonly Name[], env: Environment): Config<Name> {
+export function readConfig<Name extends SettingName, OptionalName extends SettingName = never>(
+  required: readonly Name[],
+  env: Environment,
+  optional: readonly OptionalName[] = [],
+): Config<Name> & Partial<Config<OptionalName>> {
+  const names: SettingName[] = [...required, ...optional]
   const values: Values = {}
   const faults: string[] = []
   for (const name of names) {
@@ -33,15 +38,16 @@ export function readConfig<Name extends SettingName>(names: readonly Name[], env
       if (Value.Check(schema, value)) values[name] = value
       else faults.push(`${name} ${expected(schema, value)}`)
     } else if ('default' in schema) values[name] = schema.default
-    else if (!Type.IsOptional(schema)) faults.push(`${name} is missing: ${describe(schema)}`)
+    else if (!Type.IsOptional(schema) && !optional.some((each) => each === name))
+      faults.push(`${name} is missing: ${describe(schema)}`)
   }
   for (const rule of rules) {
-    if (!rule.names.every((name) => (names as readonly SettingName[]).includes(name))) continue
+    if (!rule.names.every((name) => names.includes(name))) continue
     const fault = rule.check(values)
     if (fault) faults.push(fault)
   }
   if (faults.length) throw new ConfigError(faults)
-  return values as Config<Name>
+  return values as Config<Name> & Partial<Config<OptionalName>>
 }
 
 /** What must hold between settings; asked only where a service reads all of `names`. */
@@ -54,6 +60,11 @@ const rules: { names: SettingName[]; check: (values: Values) => string | undefin
       if (tls !== 'off' || isLoopback(new URL(url).hostname)) return undefined
       return 'DATABASE_TLS must not be off: the host in DATABASE_URL is not on loopback'
     },
+  },
+  {
+    names: ['QUEUE_URL', 'DLQ_URL'],
+    check: ({ QUEUE_URL, DLQ_URL }) =>
+      DLQ_URL && DLQ_URL === QUEUE_URL ? 'DLQ_URL is the same as QUEUE_URL: they are two queues' : undefined,
   },
   {
     names: ['AUTH', 'API_KEYS'],

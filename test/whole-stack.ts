@@ -11,6 +11,7 @@ import { openDatabase } from '#shared/db/client.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
+import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { type AppOptions, createApp } from '../services/api/app.ts'
 import { createConsumer } from '../services/consumer/app.ts'
 import type { Inference } from '../services/consumer/pipeline/music-maker.ts'
@@ -45,7 +46,17 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
     },
   }
   const app = await createApp(
-    apiOptions({ results, orders, objects, queue: outgoing, database, bucket: bucket!, endpoint, ...options }),
+    apiOptions({
+      results,
+      orders,
+      objects,
+      queue: outgoing,
+      deadLetterQueue: createDeadLetterQueue({ sqs, queueUrl: queueUrl!, dlqUrl: dlqUrl! }),
+      database,
+      bucket: bucket!,
+      endpoint,
+      ...options,
+    }),
   )
   const address = await app.listen({ host: '127.0.0.1', port: 0 })
   const music: { prompt: string; seed: number; seconds: number }[] = []

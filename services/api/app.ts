@@ -7,6 +7,7 @@ import { objectUrl } from '#shared/contract/key.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Orders } from '#shared/db/orders.ts'
 import type { Results } from '#shared/db/results.ts'
+import type { DeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { createInquiry } from './inquiry.ts'
 import type { OperationsReader } from './operations.ts'
 import type { Page } from './page.ts'
@@ -21,6 +22,7 @@ import { watchTraffic } from './plugins/traffic.ts'
 import { createReader } from './reader.ts'
 import { analyzeRoutes } from './routes/analyze.ts'
 import { cancellationRoutes } from './routes/cancellations.ts'
+import { deadLetterRoutes } from './routes/dead-letters.ts'
 import { documentationRoutes } from './routes/documentation.ts'
 import { generationRoutes } from './routes/generations.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -38,6 +40,7 @@ export interface AppOptions {
   objects: Pick<ObjectStore, 'head' | 'ping'>
   presigner: Presigner
   queue: Pick<Queue, 'send'>
+  deadLetterQueue?: DeadLetterQueue | undefined
   database: Pick<Database, 'ping'>
   /** What is told of the work to operators. */
   operations: Pick<OperationsReader, 'read'>
@@ -77,6 +80,7 @@ export async function createApp({
   objects,
   presigner,
   queue,
+  deadLetterQueue,
   database,
   operations,
   bucket,
@@ -150,6 +154,7 @@ export async function createApp({
     await closed.register(generationRoutes({ orders, objects, queue }))
     await closed.register(cancellationRoutes({ orders, objects, onCanceled }))
     await closed.register(operationsRoutes({ operations }))
+    await closed.register(deadLetterRoutes({ queue: deadLetterQueue }))
   })
   await app.register(wrongMethods)
   return app

@@ -123,6 +123,21 @@ export const presignedExamples = [
   },
 ]
 
+export const deadLetterExample = {
+  message_id: '5c1f0a52-7b1e-4c3a-8b5e-2f6f4d8f9a10',
+  reason_code: 'IMAGE_CORRUPT',
+  reason: 'The picture ends early',
+  image_keys: [key],
+  failed_at: '2026-01-02T03:04:20.123Z',
+  age_seconds: 5_400,
+  attempts: 1,
+  replay_count: 0,
+  sent_at: '2026-01-02T03:04:20.456Z',
+  body_bytes: 652,
+}
+
+export const replayExample = { code: ['IMAGE_CORRUPT'], prefix: 'uploads/2026/', dry_run: false }
+
 export const orderExample = { key, prompt: 'A slow waltz for harp', seed: 7, duration_seconds: 12 }
 export const cancellationExample = { key, take: 1 }
 

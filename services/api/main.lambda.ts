@@ -5,14 +5,14 @@ import { readConfig } from '#shared/config.ts'
 import { asSent } from './gateway-event.ts'
 import { createPage, readPageSources } from './page.ts'
 import { readSecretSettings } from './secret-settings.ts'
-import { createService, serviceSettings } from './service.ts'
+import { createService, optionalSettings, serviceSettings } from './service.ts'
 
 /** Beside the module that runs. */
 const pageFolder = 'page'
 
 const env = await readSecretSettings(process.env)
 const page = await createPage(await readPageSources(join(import.meta.dirname, pageFolder)))
-const { app } = await createService(readConfig(serviceSettings, env), { onLambda: true, page })
+const { app } = await createService(readConfig(serviceSettings, env, optionalSettings), { onLambda: true, page })
 const answer = awsLambdaFastify(app, { decorateRequest: false, parseCommaSeparatedQueryParams: false })
 await app.ready()
 

@@ -5,19 +5,19 @@ import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { bundlePage } from './bundle-page.ts'
 import { createPage } from './page.ts'
-import { createService, serviceSettings } from './service.ts'
+import { createService, optionalSettings, serviceSettings } from './service.ts'
 
 const settingNames = [...serviceSettings, 'HOST', 'PORT', 'GRACE_SECONDS'] as const satisfies SettingName[]
 
 const command = new Command('npm run api')
   .description('Serves results by image key over HTTP until it is told to stop.')
-  .addHelpText('after', `\nSettings: ${settingNames.join(', ')}.`)
+  .addHelpText('after', `\nSettings: ${[...settingNames, ...optionalSettings].join(', ')}.`)
   .action(serve)
 
 await runCommandLine(command)
 
 async function serve(): Promise<void> {
-  const config = readConfig(settingNames, process.env)
+  const config = readConfig(settingNames, process.env, optionalSettings)
   const { app, logger, start, close } = await createService(config, { page: await createPage(await bundlePage()) })
   try {
     await app.listen({

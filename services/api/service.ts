@@ -11,6 +11,7 @@ import { createFiguresReader } from '#shared/db/figures.ts'
 import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createWebhookQueue } from '#shared/db/webhooks.ts'
+import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { createLogger } from '#shared/logger.ts'
 import { readApiKeys } from './api-key.ts'
 import { createApp } from './app.ts'
@@ -38,8 +39,13 @@ export const serviceSettings = [
   'LOG_LEVEL',
 ] as const satisfies SettingName[]
 
+/** What of them is not set, the API does without, and does not offer what needs it. */
+export const optionalSettings = ['DLQ_URL'] as const satisfies SettingName[]
+
 /** A client waits for the answer. */
 const storeTimeoutMs = 5_000
+/** Of one call among several. */
+const deadLetterTimeoutMs = 3_000
 const databaseTimeoutSeconds = 5
 const countTimeoutMs = 2_000
 /** A function answers one request at a time; of many functions each has connections of its own. */
@@ -47,7 +53,7 @@ const lambdaConnections = 2
 
 /** The API with all that it stands on, not listening yet. Throws ConfigError. */
 export async function createService(
-  config: Config<(typeof serviceSettings)[number]>,
+  config: Config<(typeof serviceSettings)[number]> & Partial<Config<(typeof optionalSettings)[number]>>,
   { onLambda = false, page }: { onLambda?: boolean; page?: Page } = {},
 ) {
   const access = {
@@ -64,17 +70,17 @@ export async function createService(
     ...(onLambda && { connectionLimit: lambdaConnections }),
   })
   const bucket = config.BUCKET
-  const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint } = config
+  const { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint, QUEUE_URL: queueUrl, DLQ_URL: dlqUrl } = config
   const s3 = createS3Client({ region, endpoint })
   const sqs = createSqsClient({ region, endpoint })
   const objects = createObjectStore({ s3, bucket, timeoutMs: storeTimeoutMs })
   const presigner = createPresigner({ s3: createPresigningClient({ region, endpoint }), bucket })
   const results = createResults({ database, bucket })
-  const counterOf = (queueUrl: string) => createQueueCounter({ sqs, queueUrl, timeoutMs: countTimeoutMs })
+  const counterOf = (url: string) => createQueueCounter({ sqs, queueUrl: url, timeoutMs: countTimeoutMs })
   const operations = createOperationsReader({
     figures: createFiguresReader({ database }),
     consumers: createConsumers({ database }),
-    depths: { uploads: counterOf(config.QUEUE_URL) },
+    depths: { uploads: counterOf(queueUrl), deadLetters: dlqUrl ? counterOf(dlqUrl) : undefined },
     logger,
   })
   const webhooks = createWebhooks({
@@ -88,7 +94,10 @@ export async function createService(
     orders: createOrders({ database, bucket }),
     objects,
     presigner,
-    queue: { send: createQueueSender({ sqs, queueUrl: config.QUEUE_URL, timeoutMs: storeTimeoutMs }) },
+    queue: { send: createQueueSender({ sqs, queueUrl, timeoutMs: storeTimeoutMs }) },
+    deadLetterQueue: dlqUrl
+      ? createDeadLetterQueue({ sqs, queueUrl, dlqUrl, timeoutMs: deadLetterTimeoutMs })
+      : undefined,
     database,
     operations,
     bucket,

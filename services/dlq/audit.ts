@@ -2,14 +2,10 @@ import { mkdir, open } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { UsageError } from '#shared/command-line.ts'
+import type { DeadLetter } from '#shared/dead-letters/dead-letter.ts'
+import { AuditError } from '#shared/dead-letters/replay.ts'
 import { fileFault } from '#shared/file-fault.ts'
-import type { DeadLetter } from './dead-letter.ts'
 import { jsonLine } from './json-line.ts'
-
-/** The trail cannot be written any more: nothing further may be done. */
-export class AuditError extends Error {
-  override name = 'AuditError'
-}
 
 export type Audit = Awaited<ReturnType<typeof openAudit>>
 

@@ -1,6 +1,6 @@
 import { UsageError } from '#shared/command-line.ts'
+import { replayedAttributes } from '#shared/dead-letters/dead-letter.ts'
 import { printable } from '#shared/printable.ts'
-import { replayedAttributes } from './dead-letter.ts'
 import { readGivenFile } from './given-file.ts'
 import { type ImportedMessage, readRecords } from './record.ts'
 import { count, type Session } from './session.ts'

@@ -1,6 +1,6 @@
+import type { DeadLetter } from '#shared/dead-letters/dead-letter.ts'
 import { printable } from '#shared/printable.ts'
-import type { DeadLetter } from './dead-letter.ts'
-import { formatDuration } from './filter.ts'
+import { formatDuration } from './duration.ts'
 import { escapeControls } from './json-line.ts'
 import { formatTime } from './table.ts'
 
@@ -28,22 +28,6 @@ export function describeLetter(letter: DeadLetter, now: number): string {
   const width = Math.max(...Object.keys(fields).map(({ length }) => length))
   const lines = Object.entries(fields).map(([name, value]) => `${name.padEnd(width)}  ${value}`)
   return [...lines, '', ...formatBody(body).split('\n')].map(printable).join('\n')
-}
-
-/** What a list says of a message, for programs. */
-export function summaryOf(letter: DeadLetter, now: number) {
-  return {
-    message_id: letter.id,
-    reason_code: letter.reasonCode,
-    reason: letter.reason,
-    image_keys: letter.imageKeys,
-    failed_at: letter.failedAt.toISOString(),
-    age_seconds: Math.floor((now - letter.failedAt.getTime()) / 1000),
-    attempts: letter.attempts,
-    replay_count: letter.replays,
-    sent_at: letter.sentAt.toISOString(),
-    body_bytes: Buffer.byteLength(letter.body),
-  }
 }
 
 /** Laid out where it is JSON. */

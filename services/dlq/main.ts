@@ -1,15 +1,14 @@
 import { Command, Option } from 'commander'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { runCommandLine, UsageError } from '#shared/command-line.ts'
-import { ConfigError, readConfig } from '#shared/config.ts'
+import { readConfig } from '#shared/config.ts'
+import { maxReceived, type Selection } from '#shared/dead-letters/collect.ts'
+import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { createPathReader } from '#shared/user-path.ts'
 import { editBody } from './body-editor.ts'
-import { maxReceived } from './collect.ts'
-import { createDeadLetterQueue } from './dead-letter-queue.ts'
 import { importLetters } from './import-letters.ts'
 import { listenForInterruption } from './interruption.ts'
-import { moveAll } from './move-all.ts'
-import { createMoveTask, type MoveTask } from './move-task.ts'
+import { createMoveTask, type MoveTask, moveAll } from './move-task.ts'
 import {
   addFilters,
   allOption,
@@ -25,7 +24,7 @@ import {
 import { purge } from './purge.ts'
 import { addReconcile } from './reconcile.ts'
 import { replay } from './replay.ts'
-import { createSession, type Selection, type Session } from './session.ts'
+import { createSession, type Session } from './session.ts'
 import { exportLetters, list, show } from './views.ts'
 
 const settingNames = ['AWS_REGION', 'AWS_ENDPOINT_URL', 'QUEUE_URL', 'DLQ_URL'] as const
@@ -146,7 +145,6 @@ await runCommandLine(program, { stop: () => interruption.interrupt('the output i
 async function run({ json }: Output, work: (session: Session, moveTask: MoveTask) => Promise<void>): Promise<void> {
   const config = readConfig(settingNames, process.env)
   const { QUEUE_URL: queueUrl, DLQ_URL: dlqUrl } = config
-  if (queueUrl === dlqUrl) throw new ConfigError(['DLQ_URL is the same as QUEUE_URL: they are two queues'])
   const sqs = createSqsClient({ region: config.AWS_REGION, endpoint: config.AWS_ENDPOINT_URL })
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   try {

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from '#shared/command-line.ts'
+import { maxReceived, type Selection } from '#shared/dead-letters/collect.ts'
+import { maxReplays } from '#shared/dead-letters/replay.ts'
 import type { createPathReader } from '#shared/user-path.ts'
-import { maxReceived } from './collect.ts'
-import { readDuration } from './filter.ts'
-import type { Selection } from './session.ts'
+import { readDuration } from './duration.ts'
 
 const defaultAudit = fileURLToPath(new URL('../../.local/dlq-audit.jsonl', import.meta.url))
 
@@ -33,7 +33,7 @@ export function rateOption(): Option {
 export function maxReplaysOption(): Option {
   return new Option('--max-replays <number>', 'leave messages that were replayed so often')
     .argParser(wholeNumber(0, 1_000_000))
-    .default(3)
+    .default(maxReplays)
 }
 
 export function fromLineOption(): Option {

@@ -1,6 +1,7 @@
+import type { Selection } from '#shared/dead-letters/collect.ts'
+import type { DeadLetter } from '#shared/dead-letters/dead-letter.ts'
 import { auditOf } from './audit.ts'
-import type { DeadLetter } from './dead-letter.ts'
-import type { Selection, Session } from './session.ts'
+import type { Session } from './session.ts'
 
 type PurgeOptions = Selection & { yes?: true | undefined; audit: string }
 

@@ -1,10 +1,9 @@
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
-import { sqsText } from '#shared/aws/queue.ts'
-import type { DeadLetter, MessageAttributes } from './dead-letter.ts'
+import { maxAttributes, sqsText } from '#shared/aws/queue.ts'
+import { bytesOf, type DeadLetter, type MessageAttributes } from '#shared/dead-letters/dead-letter.ts'
 
-/** SQS's limits. */
-const maxAttributes = 10
+/** SQS's limit. */
 const maxBytes = 2 ** 20
 const maxFaults = 20
 
@@ -80,7 +79,7 @@ function readRecord(json: string): Omit<ImportedMessage, 'line'> | string {
   if (!attributes) return 'an attribute has not exactly the value that its data_type names'
   const texts = [body, ...Object.values(attributes).map(({ StringValue = '' }) => StringValue)]
   if (texts.some((each) => sqsText(each) !== each)) return 'it has characters that SQS refuses'
-  const bytes = bytesOf(body, attributes)
+  const bytes = bytesOf({ body, attributes })
   return bytes > maxBytes ? `it has ${bytes} bytes; SQS takes ${maxBytes}` : { id, body, attributes }
 }
 
@@ -96,13 +95,4 @@ function attributesOf({ attributes }: Static<typeof MessageRecord>): MessageAttr
     }
   }
   return read
-}
-
-/** As SQS counts. */
-function bytesOf(body: string, attributes: MessageAttributes): number {
-  return Object.entries(attributes).reduce(
-    (sum, [name, { DataType, StringValue = '', BinaryValue }]) =>
-      sum + Buffer.byteLength(name + DataType + StringValue) + (BinaryValue?.length ?? 0),
-    Buffer.byteLength(body),
-  )
 }

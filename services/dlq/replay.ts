@@ -1,11 +1,13 @@
 import { UsageError } from '#shared/command-line.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
+import type { Selection } from '#shared/dead-letters/collect.ts'
+import type { DeadLetter } from '#shared/dead-letters/dead-letter.ts'
+import type { Hold } from '#shared/dead-letters/hold.ts'
+import { createReplay, splitByReplays } from '#shared/dead-letters/replay.ts'
 import { printable } from '#shared/printable.ts'
 import { auditOf } from './audit.ts'
-import { type DeadLetter, replayedAttributes } from './dead-letter.ts'
 import { readGivenFile } from './given-file.ts'
-import type { Hold } from './hold.ts'
-import { count, type Selection, type Session } from './session.ts'
+import { count, type Session } from './session.ts'
 
 type ReplayOptions = Selection & {
   /** Messages a second. */
@@ -18,11 +20,7 @@ type ReplayOptions = Selection & {
   audit: string
 }
 
-/**
- * Sends each message to the source queue, then takes it off the dead-letter queue: cut off in between it lies in both, never
- * in neither, and its job begins anew once all the same. The line of the audit comes before the removal, so that nothing
- * leaves without it.
- */
+/** Sends messages to the source queue again, one after the other, as `createReplay` says. */
 export async function replay(
   session: Session,
   { rate, maxReplays, edit, bodyFile, yes, audit: auditFile, ...selection }: ReplayOptions,
@@ -30,14 +28,14 @@ export async function replay(
   const { queue, withHold, withAudit, workThrough, report } = session
   const body = bodyFile && checkBody(await readGivenFile(bodyFile))
   const choose = async (hold: Hold): Promise<DeadLetter[]> => {
-    const found = await session.select(hold, selection)
-    const letters = found.filter(({ replays }) => replays < maxReplays)
-    const left = found.length - letters.length
-    if (left) session.say(`${count(left)} left: replayed ${maxReplays} times or more; --max-replays raises that`)
-    if ((edit || body) && letters.length !== 1) {
-      throw new UsageError(`a body is for one message, and ${letters.length} were found: name it by --id`)
+    const { fresh, worn } = splitByReplays(await session.select(hold, selection), maxReplays)
+    if (worn.length) {
+      session.say(`${count(worn.length)} left: replayed ${maxReplays} times or more; --max-replays raises that`)
     }
-    return body ? letters.map((letter) => ({ ...letter, body })) : letters
+    if ((edit || body) && fresh.length !== 1) {
+      throw new UsageError(`a body is for one message, and ${fresh.length} were found: name it by --id`)
+    }
+    return body ? fresh.map((letter) => ({ ...letter, body })) : fresh
   }
   if (!yes) return session.tellDryRun(await withHold(choose), 'replayed')
 
@@ -45,14 +43,11 @@ export async function replay(
     withHold(async (hold) => {
       const letters = await choose(hold)
       if (edit) letters[0] = { ...letters[0]!, body: checkBody(await edit(letters[0]!.body)) }
+      const record = (letter: DeadLetter, newId: string) =>
+        audit.write({ ...auditOf('replay', letter), new_message_id: newId, replay_count: letter.replays + 1 })
+      const send = createReplay({ queue, hold, record })
       const step = async (letter: DeadLetter) => {
-        const { id } = letter
-        hold.check(id)
-        const newId = await queue.sendToQueue(letter.body, replayedAttributes(letter.attributes))
-        await audit.write({ ...auditOf('replay', letter), new_message_id: newId, replay_count: letter.replays + 1 })
-        await hold.remove(id).catch((cause: Error) => {
-          throw new Error(`it was sent as ${newId} and lies in both queues now: ${cause.message}`, { cause })
-        })
+        const newId = await send(letter)
         report(letter, { action: 'replay', new_message_id: newId }, `replayed as ${newId}`)
       }
       await workThrough(letters, step, { rate, what: 'replayed', nameOf: ({ id }) => id })

@@ -1,17 +1,14 @@
+import { collect, type Selection } from '#shared/dead-letters/collect.ts'
+import { type DeadLetter, summaryOf } from '#shared/dead-letters/dead-letter.ts'
+import type { DeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
+import { type Hold, withHold } from '#shared/dead-letters/hold.ts'
+import { inTurn } from '#shared/dead-letters/replay.ts'
 import { printable } from '#shared/printable.ts'
 import { type Audit, openAudit } from './audit.ts'
-import { collect } from './collect.ts'
-import type { DeadLetter } from './dead-letter.ts'
-import type { DeadLetterQueue } from './dead-letter-queue.ts'
-import { createFilter, type Filter } from './filter.ts'
-import { createHold, type Hold } from './hold.ts'
-import { inTurn } from './in-turn.ts'
 import { jsonLine } from './json-line.ts'
-import { summaryOf } from './letter-text.ts'
 import { describeKeys, formatTable } from './table.ts'
 
 export type Session = ReturnType<typeof createSession>
-export type Selection = Filter & { limit: number }
 
 /** How every command reads the dead-letter queue, works on it, and tells of it. */
 export function createSession({
@@ -37,21 +34,11 @@ export function createSession({
   now?: () => number
 }) {
   /** Everything that is held meanwhile is given back, whatever happens. */
-  async function withHold<T>(use: (hold: Hold) => Promise<T>): Promise<T> {
-    const hold = createHold({ queue })
-    try {
-      return await use(hold)
-    } finally {
-      const fault = await hold.giveBack()
-      if (fault) complain(fault)
-    }
-  }
+  const holding = <T>(use: (hold: Hold) => Promise<T>): Promise<T> => withHold({ queue, onFault: complain }, use)
 
-  async function select(hold: Hold, { limit, ...filter }: Selection): Promise<DeadLetter[]> {
-    const { id: ids } = filter
-    const enough = ids ? Math.min(limit, new Set(ids).size) : limit
-    const { letters, stop } = await collect({ hold, limit: enough, matches: createFilter(filter, now()), signal })
-    if (stop === 'limit' && !ids) say(`stopped at the limit of ${limit}: there may be more`)
+  async function select(hold: Hold, selection: Selection): Promise<DeadLetter[]> {
+    const { letters, stop } = await collect(hold, selection, { signal, now: now() })
+    if (stop === 'limit') say(`stopped at the limit of ${selection.limit}: there may be more`)
     if (stop === 'full') say('stopped reading: one run cannot hold more messages; there may be others')
     return letters
   }
@@ -70,7 +57,7 @@ export function createSession({
     say,
     complain,
     now,
-    withHold,
+    withHold: holding,
     select,
     tell,
 
@@ -82,7 +69,7 @@ export function createSession({
     },
 
     /** The messages, given back before anything is printed: whoever reads may be slow, or gone. */
-    look: (selection: Selection) => withHold((hold) => select(hold, selection)),
+    look: (selection: Selection) => holding((hold) => select(hold, selection)),
 
     async withAudit(file: string, use: (audit: Audit) => Promise<void>): Promise<void> {
       const audit = await openAudit(file)

@@ -1,9 +1,11 @@
+import type { Selection } from '#shared/dead-letters/collect.ts'
+import { summaryOf } from '#shared/dead-letters/dead-letter.ts'
 import { printable } from '#shared/printable.ts'
 import { writeNewFile } from './given-file.ts'
 import { jsonLine } from './json-line.ts'
-import { describeLetter, summaryOf } from './letter-text.ts'
+import { describeLetter } from './letter-text.ts'
 import { recordOf } from './record.ts'
-import { count, type Selection, type Session } from './session.ts'
+import { count, type Session } from './session.ts'
 
 export async function list({ queue, look, tell, say }: Session, selection: Selection): Promise<void> {
   const letters = await look(selection)

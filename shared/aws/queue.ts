@@ -43,7 +43,7 @@ const maxMessageBytes = 2 ** 20
 /** SQS's limit, from the receipt of the message. */
 const maxVisibilitySeconds = 43_200
 /** How SQS says that a receipt handle has had its time. */
-const notOurs = new Set(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])
+export const notOurs = new Set(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])
 
 /**
  * The queue of events and its dead-letter queue; receiving is the poller's. A queue that is away or
@@ -149,7 +149,8 @@ export function createQueueCounter({
   }
 }
 
-function createCall(timeoutMs: number) {
+/** Calls SQS, each call bounded in time with its retries; throws RetryableFailure STORAGE_UNAVAILABLE, which says what was tried. */
+export function createCall(timeoutMs: number) {
   return async <T>(what: string, run: (bounded: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> => {
     try {
       return await run({ abortSignal: AbortSignal.timeout(timeoutMs) })

@@ -11,7 +11,10 @@ export const settings = {
   ),
   BUCKET: Type.String({ minLength: 3, maxLength: 63, description: 'Pictures come in and music goes out here' }),
   QUEUE_URL: Type.String({ pattern: '^https?://', description: 'Queue of S3 events, and of takes that are ordered' }),
-  DLQ_URL: Type.String({ pattern: '^https?://', description: 'Dead-letter queue of QUEUE_URL' }),
+  DLQ_URL: Type.String({
+    pattern: '^https?://',
+    description: 'Dead-letter queue of QUEUE_URL; the API can do without',
+  }),
   DATABASE_URL: Type.String({ pattern: '^mysql://', description: 'mysql://user:password@host:port/database' }),
   DATABASE_TLS: Type.Enum(['required', 'off'], {
     default: 'required',

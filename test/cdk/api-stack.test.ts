@@ -7,7 +7,7 @@ import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda'
 import { ApiStack } from '../../cdk/api-stack.ts'
 import { bundlePage } from '../../services/api/bundle-page.ts'
 import { createPage } from '../../services/api/page.ts'
-import { serviceSettings } from '../../services/api/service.ts'
+import { optionalSettings, serviceSettings } from '../../services/api/service.ts'
 import { type Stack as LocalStack, startStack } from '../../services/local/stack.ts'
 import { startFakeAws } from '../fake-aws.ts'
 import { bundleOf, runBundle } from './bundle.ts'
@@ -46,7 +46,7 @@ test('the gateway limits requests, and notes each of them', () => {
 test('the function is told settings that it reads, and secrets by their ARNs alone', () => {
   const [fn] = Object.values(template.findResources('AWS::Lambda::Function'))
   const { Variables: variables } = fn!.Properties.Environment
-  const read: readonly string[] = [...serviceSettings, 'SECRETS', 'NODE_OPTIONS']
+  const read: readonly string[] = [...serviceSettings, ...optionalSettings, 'SECRETS', 'NODE_OPTIONS']
   for (const name of Object.keys(variables)) assert.ok(read.includes(name), name)
   assert.ok(!('DATABASE_URL' in variables) && !('API_KEYS' in variables))
   assert.match(JSON.stringify(variables.SECRETS), /DATABASE_URL.*API_KEYS/)

@@ -22,7 +22,7 @@ import { createJobs } from '#shared/db/jobs.ts'
 import { createResults } from '#shared/db/results.ts'
 import { apiStatements, operatorStatements, workerStatements } from '../../cdk/permissions.ts'
 import { namesOf } from '../../cdk/resource-names.ts'
-import { createService, serviceSettings } from '../../services/api/service.ts'
+import { createService, optionalSettings, serviceSettings } from '../../services/api/service.ts'
 import { createConsumer } from '../../services/consumer/app.ts'
 import { consumerSettings } from '../../services/consumer/setting-names.ts'
 import { type Stack as LocalStack, startStack } from '../../services/local/stack.ts'
@@ -100,7 +100,8 @@ test('a worker may do what the consumer does, and nothing else', async () => {
 })
 
 test('the API may do what it does, and sign what it hands out, and nothing else', async () => {
-  const { app, close } = await createService(readConfig(serviceSettings, { ...env, AUTH: 'none', LOG_LEVEL: 'silent' }))
+  const settings = { ...env, AUTH: 'none', LOG_LEVEL: 'silent' }
+  const { app, close } = await createService(readConfig(serviceSettings, settings, optionalSettings))
   try {
     await app.inject('/readyz')
     await app.inject('/v1/results/uploads/unknown.jpg')
@@ -116,8 +117,16 @@ test('the API may do what it does, and sign what it hands out, and nothing else'
       const { music_url, image_url } = (await app.inject(url)).json()
       for (const presigned of [music_url, image_url]) await fetch(presigned)
     }
-    const { queue } = (await app.inject('/v1/operations')).json()
-    assert.equal(typeof queue.visible, 'number')
+    const { queue, dead_letters: dead } = (await app.inject('/v1/operations')).json()
+    for (const { visible } of [queue, dead]) assert.equal(typeof visible, 'number')
+    // Left by the consumer: one is given back, and then sent again.
+    await app.inject('/v1/dead-letters')
+    const replay = { code: ['IMAGE_UNSUPPORTED_TYPE'], dry_run: false }
+    const { letters } = (await app.inject({ method: 'POST', url: '/v1/replays', payload: replay })).json()
+    assert.deepEqual(
+      letters.map(({ outcome }: { outcome: string }) => outcome),
+      ['replayed'],
+    )
   } finally {
     await close()
   }

@@ -97,6 +97,7 @@ export function requestMutator(seed: number, given: Surroundings) {
     if (schema.type === 'integer') return draw.pick([minimum, minimum + 1, maximum])
     if (schema.type === 'number') return draw.pick([minimum, (minimum + maximum) / 2, maximum])
     if (schema.type === 'boolean') return draw.int(2) === 1
+    if (schema.type === 'array') return [drawValue('', schema.items!, draw)]
     if (schema.format === 'date-time') return new Date(draw.int(2 ** 31) * 1000).toISOString()
     if (schema.type === 'object') {
       const fields = Object.entries(schema.properties ?? {})

@@ -53,7 +53,8 @@ test('bodies are taken at their word: no text, true or null is made a number of,
     const media = requestBody.content['application/json']!
     const [[, { value: valid }]] = examplesOf(media) as [[string, { value: object }]]
     for (const [name, { type }] of Object.entries(media.schema.properties!)) {
-      for (const value of [type === 'string' ? 5 : '5', true, null, []]) {
+      const values = [type === 'string' ? 5 : '5', true, null, []]
+      for (const value of values.filter((each) => type !== (Array.isArray(each) ? 'array' : typeof each))) {
         const payload = { ...valid, [name]: value }
         const response = await app.inject({ method: method as 'POST', url: path, payload })
         const { code, detail } = response.json()

@@ -56,6 +56,15 @@ test('an API without keys must say that it is open', () => {
   assert.deepEqual(readConfig(['AUTH', 'API_KEYS'], { AUTH: 'none' }), { AUTH: 'none' })
 })
 
+test('a service may do without a setting that others need, and the two queues are not one', () => {
+  const QUEUE_URL = 'http://sqs.example/1/uploads'
+  const read = (env: object) => readConfig(['QUEUE_URL'], { QUEUE_URL, ...env }, ['DLQ_URL'])
+  assert.deepEqual(read({}), { QUEUE_URL })
+  assert.equal(read({ DLQ_URL: `${QUEUE_URL}-dlq` }).DLQ_URL, `${QUEUE_URL}-dlq`)
+  assert.match(faultsOf(() => read({ DLQ_URL: 'sqs' }), /^$/)[0]!, /^DLQ_URL must match/)
+  assert.match(faultsOf(() => read({ DLQ_URL: QUEUE_URL }), /example/)[0]!, /^DLQ_URL is the same as QUEUE_URL/)
+})
+
 function faultsOf(read: () => unknown, never: RegExp): readonly string[] {
   try {
     read()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { columnsOf, cut } from '../../../services/dlq/columns.ts'
+import { columnsOf, cut } from '../../../services/dlq/table.ts'
 
 for (const [name, columns] of [
   ['a.jpg', 5],

@@ -1,9 +1,12 @@
 import type { Message, MessageAttributeValue } from '@aws-sdk/client-sqs'
-import { failureAttributes, maxAttributes, replayCountAttribute } from '#shared/aws/queue.ts'
-import { readQueueMessage } from '#shared/contract/queue-message.ts'
+import { failureAttributes, maxAttributes, replayCountAttribute } from '../aws/queue.ts'
+import { readQueueMessage } from '../contract/queue-message.ts'
 
 export type MessageAttributes = Record<string, MessageAttributeValue>
 export type DeadLetter = ReturnType<typeof readDeadLetter>
+
+/** Of the year 10,000, whose times are written otherwise. */
+const latestTime = Date.UTC(10_000, 0)
 
 /** Anyone may have written the message: what it says of itself is taken where it has the right form. */
 export function readDeadLetter(message: Message) {
@@ -26,6 +29,32 @@ export function readDeadLetter(message: Message) {
     replays: replaysOf(attributes),
     imageKeys: imageKeysOf(text('image_key'), body),
   }
+}
+
+/** What a list says of a message. */
+export function summaryOf(letter: DeadLetter, now: number) {
+  const { reasonCode, reason, attempts } = letter
+  return {
+    message_id: letter.id,
+    ...(reasonCode !== undefined && { reason_code: reasonCode }),
+    ...(reason !== undefined && { reason }),
+    image_keys: letter.imageKeys,
+    failed_at: letter.failedAt.toISOString(),
+    age_seconds: Math.floor((now - letter.failedAt.getTime()) / 1000),
+    ...(attempts !== undefined && { attempts }),
+    replay_count: letter.replays,
+    sent_at: letter.sentAt.toISOString(),
+    body_bytes: Buffer.byteLength(letter.body),
+  }
+}
+
+/** Of a message, as SQS counts. */
+export function bytesOf({ body, attributes }: Pick<DeadLetter, 'body' | 'attributes'>): number {
+  return Object.entries(attributes).reduce(
+    (sum, [name, { DataType, StringValue = '', BinaryValue }]) =>
+      sum + Buffer.byteLength(name + DataType + StringValue) + (BinaryValue?.length ?? 0),
+    Buffer.byteLength(body),
+  )
 }
 
 /**
@@ -67,6 +96,6 @@ function wholeNumber(text: string | undefined): number | undefined {
 }
 
 function readTime(text = ''): Date | undefined {
-  const time = new Date(text)
-  return Number.isNaN(time.getTime()) ? undefined : time
+  const time = Date.parse(text)
+  return time >= 0 && time < latestTime ? new Date(time) : undefined
 }

@@ -1,13 +1,12 @@
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageCommand,
-  GetQueueAttributesCommand,
   type Message,
   ReceiveMessageCommand,
   SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs'
-import { call } from './call.ts'
+import { createCall, createQueueCounter, notOurs } from '../aws/queue.ts'
 import type { MessageAttributes } from './dead-letter.ts'
 
 export type DeadLetterQueue = ReturnType<typeof createDeadLetterQueue>
@@ -16,11 +15,24 @@ export type DeadLetterQueue = ReturnType<typeof createDeadLetterQueue>
 export const batchSize = 10
 /** A receive that waits asks all servers of the queue, so that an empty answer means an empty queue. */
 const waitSeconds = 1
-/** How SQS says that a receipt handle has had its time. */
-const notOurs = new Set(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])
 
-/** The dead-letter queue as an operator sees it, and its source. Every call is bounded in time. */
-export function createDeadLetterQueue({ sqs, queueUrl, dlqUrl }: { sqs: SQSClient; queueUrl: string; dlqUrl: string }) {
+/**
+ * The dead-letter queue as an operator sees it, and its source. A queue that is away or refuses throws RetryableFailure
+ * STORAGE_UNAVAILABLE. `timeoutMs` bounds each call, its retries included.
+ */
+export function createDeadLetterQueue({
+  sqs,
+  queueUrl,
+  dlqUrl,
+  timeoutMs = 30_000,
+}: {
+  sqs: SQSClient
+  queueUrl: string
+  dlqUrl: string
+  timeoutMs?: number
+}) {
+  const call = createCall(timeoutMs)
+  const depth = createQueueCounter({ sqs, queueUrl: dlqUrl, timeoutMs })
   const send = (url: string, body: string, attributes: MessageAttributes) =>
     call('sending the message', async (bounded) => {
       const command = new SendMessageCommand({ QueueUrl: url, MessageBody: body, MessageAttributes: attributes })
@@ -72,12 +84,8 @@ export function createDeadLetterQueue({ sqs, queueUrl, dlqUrl }: { sqs: SQSClien
 
     /** How many messages lie there, hidden ones included; approximate, as SQS counts. */
     async count(): Promise<number> {
-      const command = new GetQueueAttributesCommand({
-        QueueUrl: dlqUrl,
-        AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
-      })
-      const { Attributes: counts } = await call('counting messages', (bounded) => sqs.send(command, bounded))
-      return Number(counts?.ApproximateNumberOfMessages) + Number(counts?.ApproximateNumberOfMessagesNotVisible)
+      const { visible, inFlight } = await depth()
+      return visible + inFlight
     },
   }
 }

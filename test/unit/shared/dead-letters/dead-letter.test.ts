@@ -1,25 +1,27 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readDeadLetter, replayedAttributes } from '../../../services/dlq/dead-letter.ts'
+import { readDeadLetter, replayedAttributes } from '#shared/dead-letters/dead-letter.ts'
 
 const text = (StringValue: string) => ({ DataType: 'String', StringValue })
 
 test('a message may say anything of itself: what has not the right form counts as not said', () => {
-  const { failedAt, sentAt, attempts, replays, imageKeys, reasonCode } = readDeadLetter({
-    MessageId: 'm',
-    Body: 'hello',
-    Attributes: { SentTimestamp: '1000' },
-    MessageAttributes: {
-      failed_at: text('tomorrow'),
-      attempts: text('-1'),
-      replay_count: text('NaN'),
-      image_key: text('uploads/%ff.jpg'),
-      reason_code: { DataType: 'Binary', BinaryValue: Buffer.from('x') },
-    },
-  })
-  assert.deepEqual({ attempts, replays, reasonCode }, { attempts: undefined, replays: 0, reasonCode: undefined })
-  assert.deepEqual([failedAt, sentAt], [new Date(1000), new Date(1000)])
-  assert.deepEqual(imageKeys, ['uploads/%ff.jpg'])
+  for (const failedAtText of ['tomorrow', '+012026-01-01T00:00:00Z', '1969-12-31T23:59:59Z']) {
+    const { failedAt, sentAt, attempts, replays, imageKeys, reasonCode } = readDeadLetter({
+      MessageId: 'm',
+      Body: 'hello',
+      Attributes: { SentTimestamp: '1000' },
+      MessageAttributes: {
+        failed_at: text(failedAtText),
+        attempts: text('-1'),
+        replay_count: text('NaN'),
+        image_key: text('uploads/%ff.jpg'),
+        reason_code: { DataType: 'Binary', BinaryValue: Buffer.from('x') },
+      },
+    })
+    assert.deepEqual({ attempts, replays, reasonCode }, { attempts: undefined, replays: 0, reasonCode: undefined })
+    assert.deepEqual([failedAt, sentAt], [new Date(1000), new Date(1000)])
+    assert.deepEqual(imageKeys, ['uploads/%ff.jpg'])
+  }
 })
 
 test('a message sent again keeps its own attributes and the id of its failure, and is counted', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { createHold } from '../../../services/dlq/hold.ts'
+import { createHold } from '#shared/dead-letters/hold.ts'
 
 test('messages are renewed for as long as they are held, in batches, and given back', async (t) => {
   const { hold, calls, pass } = build(t, { messages: 12 })

@@ -9,19 +9,31 @@ const maxFailures = 3
 
 export type Hold = ReturnType<typeof createHold>
 
+interface HoldOptions {
+  queue: Pick<DeadLetterQueue, 'receive' | 'changeVisibility' | 'remove'>
+  seconds?: number
+  now?: () => number
+}
+
+/** Gives back whatever is held in the end; `onFault` hears why that failed. */
+export async function withHold<T>(
+  { onFault, ...options }: HoldOptions & { onFault: (fault: string) => void },
+  use: (hold: Hold) => Promise<T>,
+): Promise<T> {
+  const hold = createHold(options)
+  try {
+    return await use(hold)
+  } finally {
+    const fault = await hold.giveBack()
+    if (fault) onFault(fault)
+  }
+}
+
 /**
  * Messages received from the dead-letter queue. They are hidden from everyone else, for as long as it takes, until they are
  * removed or given back.
  */
-export function createHold({
-  queue,
-  seconds = visibilitySeconds,
-  now = () => performance.now(),
-}: {
-  queue: Pick<DeadLetterQueue, 'receive' | 'changeVisibility' | 'remove'>
-  seconds?: number
-  now?: () => number
-}) {
+export function createHold({ queue, seconds = visibilitySeconds, now = () => performance.now() }: HoldOptions) {
   const held = new Map<string, { receiptHandle: string; until: number }>()
   let ended = false
   let renewal: Promise<void> = Promise.resolve()
