@@ -4,18 +4,22 @@ import { DeleteMessageCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs
 import { pino } from 'pino'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
-import { createQueue } from '#shared/aws/queue.ts'
+import { createQueue, createQueueCounter } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
 import type { Result } from '#shared/contract/result.ts'
 import { openDatabase } from '#shared/db/client.ts'
+import { createConsumers } from '#shared/db/consumers.ts'
+import { createFiguresReader } from '#shared/db/figures.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { type AppOptions, createApp } from '../services/api/app.ts'
+import { createOperationsReader } from '../services/api/operations.ts'
 import { createConsumer } from '../services/consumer/app.ts'
 import type { Inference } from '../services/consumer/pipeline/music-maker.ts'
 import { consumerSettings } from '../services/consumer/setting-names.ts'
+import { createSignOfLife } from '../services/consumer/telemetry/sign-of-life.ts'
 import { startStack } from '../services/local/stack.ts'
 import { apiOptions } from './api-options.ts'
 import { drawPicture } from './picture.ts'
@@ -45,6 +49,17 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
       return queue.send(body)
     },
   }
+  const logger = pino({ enabled: false })
+  const consumers = createConsumers({ database })
+  const operations = createOperationsReader({
+    figures: createFiguresReader({ database }),
+    consumers,
+    depths: {
+      uploads: queue.depth,
+      deadLetters: createQueueCounter({ sqs, queueUrl: dlqUrl!, timeoutMs: patienceMs }),
+    },
+    logger,
+  })
   const app = await createApp(
     apiOptions({
       results,
@@ -53,6 +68,7 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
       queue: outgoing,
       deadLetterQueue: createDeadLetterQueue({ sqs, queueUrl: queueUrl!, dlqUrl: dlqUrl! }),
       database,
+      operations,
       bucket: bucket!,
       endpoint,
       ...options,
@@ -81,8 +97,15 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
     use: () => Promise<void>,
   ): Promise<void> {
     const stub: Inference = { ...createStubInference(), ...inference }
+    const signOfLife = createSignOfLife({ consumers, logger })
+    const config = readConfig(consumerSettings, {
+      ...stack.env,
+      MUSIC_SECONDS: '0.1',
+      GRACE_SECONDS: '2',
+      ...settings,
+    })
     const consumer = createConsumer({
-      config: readConfig(consumerSettings, { ...stack.env, MUSIC_SECONDS: '0.1', GRACE_SECONDS: '2', ...settings }),
+      config,
       credentials,
       jobs,
       inference: {
@@ -93,13 +116,21 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
         },
       },
       words: promptWords,
-      logger: pino({ enabled: false }),
+      observers: [signOfLife.observer],
+      logger,
     })
     consumer.start()
+    signOfLife.start({
+      version: '0.0.0',
+      slots: config.BATCH_SIZE,
+      inference: { ...stub, executionProviders: () => ['cpu'] },
+      health: consumer.health,
+    })
     try {
       await use()
     } finally {
       await consumer.stop()
+      await signOfLife.stop()
     }
   }
 

@@ -157,7 +157,8 @@ export const jobs = mysqlTable(
   },
   (table) => [
     index('jobs_newest_version').on(table.keyDigest, table.sequencer),
-    index('jobs_state').on(table.state, table.updatedAt),
+    // Failures are counted from it alone.
+    index('jobs_state').on(table.state, table.updatedAt, table.errorCode),
     // To list by.
     index('jobs_created').on(table.createdAt, table.id),
     index('jobs_state_created').on(table.state, table.createdAt, table.id),

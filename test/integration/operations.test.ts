@@ -120,14 +120,20 @@ test('of 20,000 jobs a few are read, each statement along an index', async () =>
 
 test('no more than 10,000 jobs are counted, the oldest among them', async () => {
   await watched.connection.query(bulk('queued', 15_000))
+  await watched.connection.query(bulk('failed', 12_000, { name: 'storm', everySeconds: 1 }))
   await watched.connection.query('analyze table jobs')
   await watched.forget()
-  const { queued, oldestSeconds } = await figures.read()
+  const { queued, oldestSeconds, failures } = await figures.read()
   const rowsRead = await watched.rowsRead()
   await watched.assertPlans()
   assert.equal(queued, 10_000)
   assert.ok(oldestSeconds! > 15_000 * 600, `${oldestSeconds}`)
-  assert.ok(rowsRead < 22_000, `${rowsRead} rows were read`)
+  assert.equal(
+    failures.byCode.reduce((sum, { jobs }) => sum + jobs, 0),
+    10_000,
+  )
+  // Each that is counted, from its index, from the slice and, to group it, once more.
+  assert.ok(rowsRead < 51_000, `${rowsRead} rows were read`)
 })
 
 test('a consumer is alive while it was seen within a minute, by the clock of the database', async () => {
@@ -184,12 +190,12 @@ test('what was not seen for a day is removed by whoever writes, and 200 are list
   )
 })
 
-/** Jobs that changed last 600, 1,200, 1,800 s ago and so on, when they were created too. */
-function bulk(state: string, jobCount: number): string {
-  const then = 'utc_timestamp(3) - interval 600 * seq second'
+/** Jobs that changed last so many seconds ago, twice as many and so on, when they were created too. */
+function bulk(state: string, jobCount: number, { name = state, everySeconds = 600 } = {}): string {
+  const then = `utc_timestamp(3) - interval ${everySeconds} * seq second`
   return `insert into jobs (id, bucket, image_key, key_digest, version, etag, take, size_bytes, sequencer, state, progress, attempt,
       error_code, created_at, updated_at)
-    select md5(concat('${state}', seq)), '${bucket}', concat('uploads/${state}/', seq), sha2(seq, 256), 'v', 'e', 0, seq, '', '${state}',
+    select md5(concat('${name}', seq)), '${bucket}', concat('uploads/${name}/', seq), sha2(seq, 256), 'v', 'e', 0, seq, '', '${state}',
       0, 1, if('${state}' = 'failed', if(seq % 3, 'GENERATION_FAILED', 'IMAGE_CORRUPT'), null), ${then}, ${then}
     from seq_1_to_${jobCount}`
 }

@@ -127,7 +127,7 @@ CREATE TABLE `webhook_events` (
 CREATE INDEX `art_labels_job` ON `art_labels` (`job_id`);--> statement-breakpoint
 CREATE INDEX `consumers_seen` ON `consumers` (`seen_at`);--> statement-breakpoint
 CREATE INDEX `jobs_newest_version` ON `jobs` (`key_digest`,`sequencer`);--> statement-breakpoint
-CREATE INDEX `jobs_state` ON `jobs` (`state`,`updated_at`);--> statement-breakpoint
+CREATE INDEX `jobs_state` ON `jobs` (`state`,`updated_at`,`error_code`);--> statement-breakpoint
 CREATE INDEX `jobs_created` ON `jobs` (`created_at`,`id`);--> statement-breakpoint
 CREATE INDEX `jobs_state_created` ON `jobs` (`state`,`created_at`,`id`);--> statement-breakpoint
 CREATE INDEX `jobs_image_key` ON `jobs` (`image_key`,`created_at`);--> statement-breakpoint
