@@ -4,15 +4,18 @@ import { DeleteMessageCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs
 import { pino } from 'pino'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
-import { createQueue } from '#shared/aws/queue.ts'
+import { createQueue, createQueueCounter } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
 import type { Result } from '#shared/contract/result.ts'
 import { openDatabase } from '#shared/db/client.ts'
+import { createConsumers } from '#shared/db/consumers.ts'
+import { createFiguresReader } from '#shared/db/figures.ts'
 import { createJobs } from '#shared/db/jobs.ts'
 import { createOrders } from '#shared/db/orders.ts'
 import { createResults } from '#shared/db/results.ts'
 import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { type AppOptions, createApp } from '../services/api/app.ts'
+import { createOperationsReader } from '../services/api/operations.ts'
 import { createConsumer } from '../services/consumer/app.ts'
 import type { Inference } from '../services/consumer/pipeline/music-maker.ts'
 import { consumerSettings } from '../services/consumer/setting-names.ts'
@@ -38,6 +41,13 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
   const results = createResults({ database, bucket: bucket! })
   const orders = createOrders({ database, bucket: bucket! })
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
+  const counterOf = (url: string | undefined) => createQueueCounter({ sqs, queueUrl: url!, timeoutMs: 2_000 })
+  const operations = createOperationsReader({
+    figures: createFiguresReader({ database }),
+    consumers: createConsumers({ database }),
+    depths: { uploads: counterOf(queueUrl), deadLetters: counterOf(dlqUrl) },
+    logger: pino({ enabled: false }),
+  })
   let sendingFails = false
   const outgoing: AppOptions['queue'] = {
     async send(body) {
@@ -53,6 +63,7 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
       queue: outgoing,
       deadLetterQueue: createDeadLetterQueue({ sqs, queueUrl: queueUrl!, dlqUrl: dlqUrl! }),
       database,
+      operations,
       bucket: bucket!,
       endpoint,
       ...options,
