@@ -16,9 +16,9 @@ export type PromenadeClient = ReturnType<typeof createPromenadeClient>
  */
 export function createPromenadeClient(options: ConnectionOptions, clock = systemClock) {
   const connection = createConnection(options, clock)
-  const { result, list } = createResults(connection)
+  const { result, list, page } = createResults(connection)
   const { wait, stream } = createFollowing(connection)
   const { upload, createUpload } = createUploads(connection)
   const { generate, cancel, analyze } = createActions(connection)
-  return { upload, createUpload, result, wait, stream, list, generate, cancel, analyze }
+  return { upload, createUpload, result, wait, stream, list, page, generate, cancel, analyze }
 }

@@ -21,6 +21,12 @@ export interface Current {
   retryAfterSeconds: number | undefined
 }
 
+export interface Page {
+  results: Result[]
+  /** Where the next page begins; undefined on the last. A page may be empty and have a next. */
+  nextCursor: string | undefined
+}
+
 export interface Filters {
   state?: JobState | undefined
   genre?: string | undefined
@@ -39,7 +45,7 @@ export interface Filters {
 
 /** Asks for results. */
 export function createResults({ ask, persist }: Connection) {
-  return { result, list }
+  return { result, list, page }
 
   /** Where the work on a picture stands; undefined when that has not changed since `ifNoneMatch`. */
   function result(key: string, options?: Which & { ifNoneMatch?: undefined }): Promise<Current>
@@ -51,22 +57,29 @@ export function createResults({ ask, persist }: Connection) {
   }
 
   /** All results for which the filters hold, newest first, a page at a time. */
-  async function* list({
+  async function* list(filters: Filters = {}): AsyncGenerator<Result[], void> {
+    let cursor: string | undefined
+    do {
+      const { results, nextCursor } = await page({ ...filters, cursor })
+      yield results
+      cursor = nextCursor
+    } while (cursor)
+  }
+
+  /** One page of that list: for who goes on later, or after a failure. */
+  async function page({
     signal,
     since,
     musicUrl,
     imageUrl,
+    cursor,
     ...filters
-  }: Filters = {}): AsyncGenerator<Result[], void> {
-    let cursor: string | undefined
-    do {
-      const from = typeof since === 'object' ? since.toISOString() : since
-      const query = { ...filters, since: from, music_url: musicUrl, image_url: imageUrl, cursor }
-      const call = { path: '/v1/results', query, signal }
-      const { body } = await persist(() => ask<{ results: Result[]; next_cursor?: string }>(call), signal)
-      yield body.results
-      cursor = body.next_cursor
-    } while (cursor)
+  }: Filters & { cursor?: string | undefined } = {}): Promise<Page> {
+    const from = typeof since === 'object' ? since.toISOString() : since
+    const query = { ...filters, since: from, music_url: musicUrl, image_url: imageUrl, cursor }
+    const call = { path: '/v1/results', query, signal }
+    const { body } = await persist(() => ask<{ results: Result[]; next_cursor?: string }>(call), signal)
+    return { results: body.results, nextCursor: body.next_cursor }
   }
 }
 

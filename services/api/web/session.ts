@@ -1,20 +1,20 @@
-import { createPromenadeClient, type PromenadeClient, PromenadeError } from '../client/client.ts'
+import { createPromenadeClient, PromenadeError } from '../client/client.ts'
+import { systemClock } from '../client/clock.ts'
+import { createConnection } from '../client/connection.ts'
 import { h } from './dom.ts'
+import { createOperatorApi } from './operator-api.ts'
 import { words } from './words.ts'
 
 /** The key lives as long as the tab. */
 const storageName = 'promenade.key'
 
 export type Session = ReturnType<typeof createSession>
+export type Client = ReturnType<typeof connect>
 
 /** Speaks to the API that has served the page, with the key that the user has given once it asks for one. */
 export function createSession() {
   let client = connect()
   let asking: Promise<boolean> | undefined
-
-  function connect(): PromenadeClient {
-    return createPromenadeClient({ baseUrl: location.origin, apiKey: sessionStorage.getItem(storageName) ?? undefined })
-  }
 
   /** False when the user gives none. */
   function askForKey(): Promise<boolean> {
@@ -35,7 +35,7 @@ export function createSession() {
     askForKey,
 
     /** Runs `use`, again after the user has given a key if one was missing or not known. */
-    async with<T>(use: (client: PromenadeClient) => Promise<T>): Promise<T> {
+    async with<T>(use: (client: Client) => Promise<T>): Promise<T> {
       for (;;) {
         const asked = client
         try {
@@ -48,6 +48,11 @@ export function createSession() {
       }
     },
   }
+}
+
+function connect() {
+  const options = { baseUrl: location.origin, apiKey: sessionStorage.getItem(storageName) ?? undefined }
+  return { ...createPromenadeClient(options), ...createOperatorApi(createConnection(options, systemClock)) }
 }
 
 function showKeyDialog(): Promise<string | undefined> {

@@ -106,6 +106,20 @@ test('the list goes on from page to page until there is no next', async (t) => {
   )
 })
 
+test('one page of the list says where the next begins, also when it is empty', async (t) => {
+  const { client, received } = await start(t, [
+    answer(200, { results: [], next_cursor: 'c+1' }),
+    lost,
+    answer(200, { results: [queued] }),
+  ])
+  assert.deepEqual(await client.page({ limit: 1 }), { results: [], nextCursor: 'c+1' })
+  assert.deepEqual(await client.page({ limit: 1, cursor: 'c+1' }), { results: [queued], nextCursor: undefined })
+  assert.deepEqual(
+    received.map(({ url }) => url),
+    ['/v1/results?limit=1', ...Array(2).fill('/v1/results?limit=1&cursor=c%2B1')],
+  )
+})
+
 test('what is ordered is ordered once, however often it has to be said', async (t) => {
   const { client, received } = await start(t, [lost, answer(202, { ...queued, take: 1 })])
   const order = { key, prompt: 'a waltz', seed: 7, duration_seconds: 5 }
