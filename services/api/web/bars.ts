@@ -8,8 +8,8 @@ export interface Bar {
   text: string
 }
 
-/** Values as a list with a bar each, of which `whole`, or else the greatest, is the full length. */
-export function barList(bars: Bar[], whole = Math.max(...bars.map(({ value }) => value))): HTMLElement {
+/** Values as a list with a bar each, which `whole` would fill. */
+export function barList(bars: Bar[], whole: number): HTMLElement {
   return h(
     'ol',
     { class: 'bars', role: 'list' },

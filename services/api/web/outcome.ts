@@ -36,16 +36,15 @@ function music(result: Result, context: { session: Session; signal: AbortSignal 
     'section',
     { class: 'music', 'aria-labelledby': 'music' },
     h('h2', { id: 'music' }, text.music),
-    showPlayer(result, context),
+    showPlayer(result, context, copyActions(new URL(addressOf(result), location.href).href)),
     h('h3', {}, text.prompt),
     h('blockquote', { lang: 'en' }, result.music!.prompt),
-    copyButton(new URL(addressOf(result), location.href).href),
   )
 }
 
 /** Pages that come over plain HTTP from elsewhere have no clipboard. */
-function copyButton(address: string): HTMLElement | null {
-  if (!('clipboard' in navigator)) return null
+function copyActions(address: string): HTMLElement[] {
+  if (!('clipboard' in navigator)) return []
   const { copyLink, copied, notCopied } = words.result
   const news = h('span', { role: 'status', class: 'quiet' })
   const copy = () =>
@@ -53,7 +52,7 @@ function copyButton(address: string): HTMLElement | null {
       () => news.replaceChildren(copied),
       () => news.replaceChildren(notCopied),
     )
-  return h('div', { class: 'actions' }, h('button', { type: 'button', onclick: copy }, copyLink), news)
+  return [h('button', { type: 'button', onclick: copy }, copyLink), news]
 }
 
 function failure({ key, version, take = 0, status, error }: Result): HTMLElement {

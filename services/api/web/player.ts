@@ -28,6 +28,7 @@ const pauseIcon = 'M3 2h4v12H3zM9 2h4v12H9z'
 export function showPlayer(
   result: Result,
   { session, signal }: { session: Session; signal: AbortSignal },
+  otherActions: HTMLElement[],
 ): HTMLElement {
   const { result: text } = words
   const audio = h('audio', { preload: 'auto' })
@@ -47,7 +48,8 @@ export function showPlayer(
   signal.addEventListener('abort', () => audio.pause())
   showTime()
   void load(result.music_url!)
-  return h('div', { class: 'player' }, loading, controls, audio, faults, h('div', { class: 'actions' }, download))
+  const actions = h('div', { class: 'actions' }, download, ...otherActions)
+  return h('div', { class: 'player' }, loading, controls, audio, faults, actions)
 
   async function load(url: string): Promise<void> {
     faults.replaceChildren()
@@ -123,8 +125,9 @@ export function showPlayer(
     const step = stepSeconds[event.key]
     if (step === undefined && event.key !== ' ') return
     event.preventDefault()
-    if (step === undefined) void toggle()
-    else audio.currentTime = Math.min(Math.max(audio.currentTime + step, 0), lengthOf())
+    if (step === undefined) return void toggle()
+    audio.currentTime = Math.min(Math.max(audio.currentTime + step, 0), lengthOf())
+    showTime()
   }
 
   function showTime(): void {

@@ -21,7 +21,7 @@ export function wallLabel({ genre, genre_score: genreScore, styles = [] }: Resul
       genreScore !== undefined && h('data', { class: 'quiet', value: genreScore }, share(genreScore)),
     ),
     h('h3', {}, text.styles),
-    barList(bars),
+    barList(bars, 1),
   )
 }
 
@@ -53,7 +53,7 @@ export function details({ music, timings, version, finished_at: finishedAt }: Re
         {},
         ...facts.flatMap(([name, value]) => (value === undefined ? [] : [h('dt', {}, name), h('dd', {}, value)])),
       ),
-      bars.length > 0 && h('div', {}, h('h3', {}, text.timings), barList(bars)),
+      bars.length > 0 && h('div', {}, h('h3', {}, text.timings), barList(bars, timings?.total_ms ?? 0)),
     ),
   )
 }

@@ -28,9 +28,9 @@ export function createWorking({
     stages,
     bar,
     attempt,
+    h('p', { class: 'quiet' }, text.leave),
     h('div', { class: 'actions' }, cancelButton),
     faults,
-    h('p', { class: 'quiet' }, text.leave),
   )
   let last: Result | undefined
   let said: Stage | undefined

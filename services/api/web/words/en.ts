@@ -18,7 +18,7 @@ export const en = {
   },
   upload: {
     title: 'Hear a picture',
-    lead: 'Give a painting or a photograph. Its genre and its five nearest styles are found, and music is composed from them: some ten seconds, for this picture alone.',
+    lead: 'Upload a painting or a photograph. Its genre and its five nearest styles are found, and music is composed from them: about ten seconds, for this picture alone.',
     kept: 'The picture and its music are kept by this service and appear in its gallery.',
     choose: 'Choose a picture',
     another: 'Choose another picture',
