@@ -26,9 +26,10 @@ export async function showResult({ main, key, parameters, session, signal }: Vie
   const frame = createFrame(text.picture(name), signal)
   const beside = h('div', {}, h('p', { class: 'quiet' }, words.shell.loading))
   const work = h('div', { class: 'work' }, frame.element, beside)
-  const working = createWorking({ session, signal, say })
+  const upload = lastUpload?.key === key ? lastUpload : undefined
+  const working = createWorking({ session, signal, uploadedAt: upload?.at, say })
   main.append(h('h1', {}, take > 0 ? text.titleOfTake(name, take) : name), connection, announcement, work)
-  if (lastUpload?.key === key) frame.showFile(lastUpload.file)
+  if (upload) frame.showFile(upload.file)
 
   const onResult = (result: Result) => {
     connection.textContent = ''

@@ -17,8 +17,8 @@ const extensions: Record<string, PictureType> = {
 /** Of what is sent; each is announced. */
 const announcedSteps = 4
 
-/** What the view of its result shows until it knows an address of the picture. */
-export let lastUpload: { key: string; file: File } | undefined
+/** What the view of its result knows of it before the service does. `at` is in milliseconds since 1970. */
+export let lastUpload: { key: string; file: File; at: number } | undefined
 
 export async function showUpload({ main, session, signal }: View): Promise<void> {
   const { upload } = words
@@ -104,7 +104,7 @@ export async function showUpload({ main, session, signal }: View): Promise<void>
         await sendForm(presigned.upload, file, { signal: sent, onProgress: tell })
         return presigned.key
       })
-      lastUpload = { key, file }
+      lastUpload = { key, file, at: Date.now() }
       location.hash = addressOf({ key })
     } catch (error) {
       if (signal.aborted || state !== chosen.querySelector('.state')) return

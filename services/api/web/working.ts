@@ -9,10 +9,13 @@ import { duration, percent, words } from './words.ts'
 export function createWorking({
   session,
   signal,
+  uploadedAt,
   say,
 }: {
   session: Session
   signal: AbortSignal
+  /** Milliseconds since 1970; when this page has done it. */
+  uploadedAt: number | undefined
   say: (text: string) => void
 }) {
   const { result: text } = words
@@ -47,7 +50,8 @@ export function createWorking({
         { class: state, 'aria-current': state === 'current' && 'step' },
         h('span', {}, text.stages[name]),
         state === 'done' && h('span', { class: 'unseen' }, ` (${text.done})`),
-        state === 'current' && h('span', { class: 'quiet' }, ' ', noteOf(result)),
+        state === 'current' && ' ',
+        state === 'current' && h('span', { class: 'quiet' }, noteOf(result, uploadedAt)),
       ),
     )
     stages.replaceChildren(...shown)
@@ -92,10 +96,12 @@ export function createWorking({
   }
 }
 
-function noteOf({ status, created_at: createdAt, stage, progress, eta_seconds: eta }: Result): string {
+function noteOf(result: Result, uploadedAt: number | undefined): string {
   const { waiting, left } = words.result
+  const { status, created_at: createdAt, stage, progress, eta_seconds: eta } = result
   if (status === 'queued') {
-    const seconds = createdAt ? Math.floor((Date.now() - Date.parse(createdAt)) / 1000) : 0
+    const since = createdAt ? Date.parse(createdAt) : (uploadedAt ?? Date.now())
+    const seconds = Math.floor((Date.now() - since) / 1000)
     return seconds > 0 ? waiting(duration(seconds)) : ''
   }
   if (stage !== 'composing') return ''
