@@ -1,3 +1,6 @@
+import { h } from './dom.ts'
+import { words } from './words.ts'
+
 /** A picture dropped or pasted, wherever on the page, goes to the view that takes pictures, once it is shown. */
 let offered: File | undefined
 let taker: ((file: File) => void) | undefined
@@ -18,6 +21,7 @@ export function takePictures(take: (file: File) => void, signal: AbortSignal): v
 /** For the life of the page. `lead` shows the view that takes pictures. */
 export function listenForPictures(lead: () => void): void {
   const { classList } = document.documentElement
+  document.body.append(h('p', { class: 'drop-here', 'aria-hidden': 'true' }, words.upload.dropHere))
   const offer = (transfer: DataTransfer | null): boolean => {
     const file = transfer?.files[0]
     if (!file) return false

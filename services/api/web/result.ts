@@ -1,7 +1,7 @@
 import { PromenadeError, type Result } from '../client/client.ts'
 import { isFinal } from '../client/results.ts'
 import { h } from './dom.ts'
-import { describeCode, faultOf } from './fault.ts'
+import { faultOf } from './fault.ts'
 import { follow } from './follow.ts'
 import { createFrame } from './frame.ts'
 import type { View } from './main.ts'
@@ -39,7 +39,7 @@ export async function showResult({ main, key, parameters, session, signal }: Vie
     working.show(result)
   }
   const onLost = (error: PromenadeError | undefined) => {
-    const lost = error && navigator.onLine ? `${describeCode(error.code)} ${text.tryingAgain}` : text.offline
+    const lost = lossOf(error)
     if (connection.textContent !== lost) connection.textContent = lost
   }
   let last: Result
@@ -63,4 +63,10 @@ export async function showResult({ main, key, parameters, session, signal }: Vie
   heading.tabIndex = -1
   if (hadFocus) heading.focus()
   await showTakes(last, { session, signal, place: outcome.takes })
+}
+
+function lossOf(error: PromenadeError | undefined): string {
+  const { offline, lost, away } = words.result
+  if (!error || !navigator.onLine) return offline
+  return error.code === 'NETWORK_ERROR' || error.code === 'TIMEOUT' ? lost : away(error.code)
 }

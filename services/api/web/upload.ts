@@ -53,7 +53,6 @@ export async function showUpload({ main, session, signal }: View): Promise<void>
     chosen,
     announcement,
     h('p', { class: 'quiet' }, upload.kept),
-    h('p', { class: 'drop-here', 'aria-hidden': 'true' }, upload.dropHere),
   )
   signal.addEventListener('abort', () => sending.abort())
   takePictures(choose, signal)
