@@ -7,7 +7,11 @@ import { callFor, isFinal, type Which } from './results.ts'
 export interface Following extends Which {
   /** Ten minutes when absent; past it, PromenadeError TIMEOUT. */
   timeoutMs?: number | undefined
+  /** Hears of what it is to recover from: a lost connection, a service that is away. */
+  onInterruption?: ((error: PromenadeError) => void) | undefined
 }
+
+type Bounded = Omit<Following, 'timeoutMs'>
 
 const defaultTimeoutMs = 10 * 60_000
 /** How long the API holds a call: below what proxies and mobile networks let a connection be silent for. */
@@ -41,7 +45,7 @@ export function createFollowing({ ask, events, pause, canStream, clock }: Connec
 
   async function* within(
     { timeoutMs = defaultTimeoutMs, signal, ...which }: Following,
-    follow: (bounded: Which) => AsyncGenerator<Result, void>,
+    follow: (bounded: Bounded) => AsyncGenerator<Result, void>,
   ): AsyncGenerator<Result, void> {
     throwIfAborted(signal)
     const deadline = createDeadline(timeoutMs, signal)
@@ -57,8 +61,14 @@ export function createFollowing({ ask, events, pause, canStream, clock }: Connec
     }
   }
 
+  async function recover(error: unknown, failures: number, { signal, onInterruption }: Bounded): Promise<void> {
+    throwIfAborted(signal)
+    if (error instanceof PromenadeError && error.retryable) onInterruption?.(error)
+    await pause(error, failures, signal)
+  }
+
   /** Calls that the API holds until the end, or with `changes` until there is something new. */
-  async function* poll(key: string, options: Which, changes: boolean): AsyncGenerator<Result, void> {
+  async function* poll(key: string, options: Bounded, changes: boolean): AsyncGenerator<Result, void> {
     const { query, ...call } = callFor(key, options)
     let etag: string | undefined
     for (let failures = 0; ; ) {
@@ -79,13 +89,13 @@ export function createFollowing({ ask, events, pause, canStream, clock }: Connec
         const gapMs = isEarly || !(etag || hold) ? retryAfterSeconds * 1000 : leastGapMs - passedMs
         if (gapMs > 0) await clock.sleep(gapMs, options.signal)
       } catch (error) {
-        await pause(error, ++failures, options.signal)
+        await recover(error, ++failures, options)
       }
     }
   }
 
   /** Server-sent events, taken up again after the last one that came. */
-  async function* listen(key: string, options: Which): AsyncGenerator<Result, void> {
+  async function* listen(key: string, options: Bounded): AsyncGenerator<Result, void> {
     const call = callFor(key, options)
     let last: string | undefined
     let retryMs = 0
@@ -104,7 +114,7 @@ export function createFollowing({ ask, events, pause, canStream, clock }: Connec
         const retryAfterSeconds = retryMs / 1000
         throw new PromenadeError('NETWORK_ERROR', 'The stream ended early', { retryable: true, retryAfterSeconds })
       } catch (error) {
-        await pause(error, ++failures, options.signal)
+        await recover(error, ++failures, options)
       }
     }
   }

@@ -23,8 +23,13 @@ export function faultOf(error: unknown, { session, again }: { session: Session; 
     'div',
     { class: 'fault', role: 'alert' },
     h('p', {}, describeCode(code)),
-    known && h('p', { class: 'detail' }, code, error.problem?.detail && `: ${error.problem.detail}`),
+    known && h('p', { class: 'detail' }, [code, detailOf(error)].filter(Boolean).join(': ')),
     needsKey && h('button', { type: 'button', onclick: enterKey }, words.access.another),
     again && !needsKey && h('button', { type: 'button', onclick: again }, words.shell.again),
   )
+}
+
+/** What the service says, or of what did not come from it the client. */
+function detailOf({ problem, status, message }: PromenadeError): string | undefined {
+  return problem ? problem.detail : status && message ? message : undefined
 }

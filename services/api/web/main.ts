@@ -1,6 +1,7 @@
 import { h } from './dom.ts'
 import { faultOf } from './fault.ts'
 import { showGallery } from './gallery.ts'
+import { listenForPictures } from './offered-picture.ts'
 import { showOperations } from './operations.ts'
 import { showResult } from './result.ts'
 import { createSession, type Session } from './session.ts'
@@ -47,6 +48,9 @@ document.body.append(
   h('footer', {}, docs && h('a', { href: docs.href }, words.shell.docs), h('a', { href: '/openapi.json' }, 'OpenAPI')),
 )
 addEventListener('hashchange', () => show({ moveFocus: true }))
+listenForPictures(() => {
+  location.hash = '#/'
+})
 show({ moveFocus: false })
 
 /** Shows what the address names. Who cannot see that the view has changed is led to its heading. */

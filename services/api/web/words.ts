@@ -17,10 +17,13 @@ export const locale = navigator.languages.find((each) => each.split('-')[0] === 
 
 const percentFormat = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 })
 const numberFormat = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 })
+const shareFormat = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 })
 const timeFormat = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
 
 /** 0 to 1. */
 export const percent = (share: number) => percentFormat.format(share)
+/** The same, to a tenth of a percent. */
+export const share = (value: number) => shareFormat.format(value)
 export const number = (value: number) => numberFormat.format(value)
 export const dateTime = (iso: string) => timeFormat.format(new Date(iso))
 
@@ -39,4 +42,16 @@ export function duration(seconds: number): string {
   return new Intl.NumberFormat(locale, { style: 'unit', unit: unit as string, unitDisplay: 'short' }).format(
     value as number,
   )
+}
+
+/** The size of a file. */
+export function fileSize(bytes: number): string {
+  const [value, unit] = bytes < 1e6 ? [Math.ceil(bytes / 1e3), 'kilobyte'] : [bytes / 1e6, 'megabyte']
+  return new Intl.NumberFormat(locale, { style: 'unit', unit, maximumFractionDigits: 1 }).format(value)
+}
+
+/** A time within music, such as 0:07. */
+export function clock(seconds: number): string {
+  const whole = Math.floor(seconds)
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`
 }

@@ -28,8 +28,10 @@ test('wait goes on through calls that are not held, lost connections and outages
     answer(503, away, { 'retry-after': '5' }),
     answer(200, done),
   ])
-  assert.deepEqual(await client.wait(key), done)
+  const interruptions: string[] = []
+  assert.deepEqual(await client.wait(key, { onInterruption: ({ code }) => interruptions.push(code) }), done)
   assert.deepEqual([received.length, clock.slept], [4, [6_000, 375, 5_750]])
+  assert.deepEqual(interruptions, ['NETWORK_ERROR', 'DATABASE_UNAVAILABLE'])
 })
 
 test('wait with onProgress tells every change, and asks for no more than those', async (t) => {
