@@ -42,13 +42,6 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
   const results = createResults({ database, bucket: bucket! })
   const orders = createOrders({ database, bucket: bucket! })
   const objects = createObjectStore({ s3: stack.s3, bucket: bucket! })
-  const counterOf = (url: string | undefined) => createQueueCounter({ sqs, queueUrl: url!, timeoutMs: 2_000 })
-  const operations = createOperationsReader({
-    figures: createFiguresReader({ database }),
-    consumers: createConsumers({ database }),
-    depths: { uploads: counterOf(queueUrl), deadLetters: counterOf(dlqUrl) },
-    logger: pino({ enabled: false }),
-  })
   let sendingFails = false
   const outgoing: AppOptions['queue'] = {
     async send(body) {
