@@ -19,14 +19,13 @@ function expectedGraphs(manifest: MusicManifest | ClassifierManifest): Record<st
 
 function musicGraphs({ music }: MusicManifest): Record<string, GraphPorts> {
   const { layers, heads, headWidth, codebooks, codebookSize, channels, guided } = music
-  const rows = guided ? 'rows' : 'batch'
   const mask: Ports = { [textEncoder.attentionMask]: { type: 'int64', dims: ['batch', 'text'] } }
   const cross: Ports = {
     [textEncoder.crossKeys]: { type: 'float32', dims: [layers, 'batch', heads, 'text', headWidth] },
     [textEncoder.crossValues]: { type: 'float32', dims: [layers, 'batch', heads, 'text', headWidth] },
   }
   const stretches = (time: string, ...names: ((layer: number) => string)[]): Ports => {
-    const port = { type: 'float32' as const, dims: [rows, heads, time, headWidth] }
+    const port = { type: 'float32' as const, dims: ['rows', heads, time, headWidth] }
     return Object.fromEntries(names.flatMap((name) => Array.from({ length: layers }, (_, i) => [name(i), port])))
   }
   return {

@@ -3,7 +3,7 @@ import { quantise } from './quantise.ts'
 import type { Checkpoint } from './safetensors.ts'
 
 /** Added to the scores of masked positions: after softmax they weigh exactly nothing. Within the range of float16. */
-const masked = -1e4
+export const masked = -1e4
 
 /**
  * Weights that share a scale, by bits. Measured at full size, with two rows: blocks of 32 in 4 bits would lose 7 % less

@@ -1,6 +1,5 @@
 /**
  * The graphs of a built model: file names, and the names of inputs and outputs on which builder and runner agree.
- * Dimensions: rows = 2 x batch when guided (conditional rows first, then unconditional), else batch.
  */
 
 /**
@@ -19,6 +18,12 @@ export const textEncoder = {
 } as const
 
 /**
+ * The rows that the decoder makes of a batch, always even: when guided conditional rows and then unconditional ones, else
+ * the clips, and after an odd number of them a row that nobody hears.
+ */
+export const decoderRows = (guided: boolean, batch: number) => (guided ? 2 * batch : batch + (batch % 2))
+
+/**
  * A chunk of the decode loop: as many steps as `uniforms` has. Column 0 of the delay pattern is all start tokens;
  * step i reads column position + i and samples column position + i + 1.
  * in   codes [batch, codebooks] int64, the column at `position`
@@ -28,7 +33,7 @@ export const textEncoder = {
  *      uniforms [steps, batch, codebooks] float32 in [0, 1), the random draws
  *      guidanceScale [] float32 (guided graphs only), temperature [] float32, topK [] int64
  *      attentionMask [batch, text] int64, crossKeys and crossValues as the text encoder gives them
- *      pastKeys(layer), pastValues(layer) [rows, heads, position, headWidth] float32, what the steps before have made
+ *      pastKeys(layer), pastValues(layer) [rows (`decoderRows`), heads, position, headWidth] float32, what the steps before have made
  * out  columns [steps, batch, codebooks] int64, the sampled columns
  *      newKeys(layer), newValues(layer) [rows, heads, steps, headWidth] float32, what these steps have made
  *      logits [steps, batch, codebooks, codebookSize] float32, after guidance; only in graphs built for tests

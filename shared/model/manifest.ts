@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 
 /** Raised whenever graphs and runner stop understanding each other; models of another format must be built again. */
-export const modelFormat = 3
+export const modelFormat = 4
 
 export const manifestFile = 'manifest.json'
 export const tokenizerFile = 'tokenizer.json'
@@ -46,7 +46,7 @@ export const MusicManifest = Type.Object({
     sampleRate: count,
     /** 1 mono, 2 stereo. */
     channels: count,
-    /** Guided graphs run each clip twice, with and without its text: rows = 2 x batch, conditional rows first. */
+    /** Guided graphs run each clip twice, with and without its text. */
     guided: Type.Boolean(),
     guidanceScale: Type.Number(),
     topK: count,

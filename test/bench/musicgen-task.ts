@@ -1,7 +1,7 @@
 // One measurement of MusicGen in a process of its own, so that its peak of memory is its own.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { audioDecoder, decoderRows, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { type MusicManifest, manifestFile, tokenizerFile } from '#shared/model/manifest.ts'
 import { createComposer } from '../../services/consumer/musicgen/composer.ts'
 import { createTextTokenizer } from '../../services/consumer/musicgen/text-tokenizer.ts'
@@ -122,7 +122,7 @@ async function measureBaseline(task: Task & { type: 'baseline' }): Promise<numbe
   const { layers, heads, headWidth, codebooks, codebookSize } = music
   const steps = Math.round(seconds * music.frameRate) + Math.max(...music.delays)
   const graph = await openGraph(writeBaselineDecoder(dir, layers), { executionProviders })
-  const rows = music.guided ? 2 : 1
+  const rows = decoderRows(music.guided, 1)
   const text = 32
   const cross = float32([layers, 1, heads, text, headWidth])
   const constant = {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { musicDecoder } from '#shared/model/graph.ts'
+import { decoderRows, musicDecoder } from '#shared/model/graph.ts'
 import { type MusicManifest, manifestFile } from '#shared/model/manifest.ts'
 import type { Size } from './musicgen-shape.ts'
 import type { LoopFigures, Precision, Task } from './musicgen-task.ts'
@@ -127,7 +127,7 @@ function bytesPerStep(dir: string, batch: number, steps: number): { weights: num
   const width = heads * headWidth
   const valueBytes = precision === 'fp16' ? 2 : 4
   const embedding = codebooks * (codebookSize + 1) * width * valueBytes
-  const rows = music.guided ? 2 * batch : batch
+  const rows = decoderRows(music.guided, batch)
   const weights = (files[`${musicDecoder.file}.data`]?.bytes ?? embedding) - embedding
   return { weights, cache: 2 * layers * rows * width * valueBytes * (steps / 2) }
 }

@@ -1,4 +1,4 @@
-import { musicDecoder } from '#shared/model/graph.ts'
+import { decoderRows, musicDecoder } from '#shared/model/graph.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
 import type { Tensor } from '../onnx/graph.ts'
 
@@ -10,7 +10,7 @@ export function createAttentionCache(
   { layers, heads, headWidth, guided }: MusicManifest['music'],
   { batch, steps }: { batch: number; steps: number },
 ) {
-  const rows = guided ? 2 * batch : batch
+  const rows = decoderRows(guided, batch)
   const stretches = rows * heads
   const size = stretches * steps * headWidth
   const names = Array.from({ length: layers }, (_, layer) => [

@@ -1,7 +1,8 @@
-import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { audioDecoder, musicDecoder } from '#shared/model/graph.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
-import type { Graph, Tensor } from '../onnx/graph.ts'
+import { float32, type Graph, int64, output, type Tensor } from '../onnx/graph.ts'
 import { createAttentionCache } from './attention-cache.ts'
+import { conditionOnTexts } from './conditioning.ts'
 import { frameCount, stepCount, undoDelay } from './delay-pattern.ts'
 import { createUniform } from './random.ts'
 import type { TextTokenizer } from './text-tokenizer.ts'
@@ -73,7 +74,7 @@ export function createComposer(dependencies: {
   /** Each call of what it returns samples so many columns more: [steps, batch, codebooks]. */
   async function startLoop(commissions: readonly Commission[], frames: readonly number[]) {
     const batch = commissions.length
-    const text = await encodeText(commissions)
+    const text = await conditionOnTexts(graphs.textEncoder, commissions.map(tokenize), manifest)
     const draws = commissions.map(({ clip }) => createUniform(clip.seed))
     const cache = createAttentionCache(manifest, {
       batch,
@@ -98,31 +99,11 @@ export function createComposer(dependencies: {
     }
   }
 
-  /** Prompts of unequal length are padded to the longest and masked. */
-  async function encodeText(commissions: readonly Commission[]): Promise<Record<string, Tensor>> {
-    const encoded = commissions.map(({ clip, onWarning }) => {
-      const { ids, truncated } = tokenizer.encode(clip.prompt)
-      if (truncated) onWarning(`only the first ${ids.length} tokens of the prompt are heard`)
-      return ids
-    })
-    const batch = encoded.length
-    const length = Math.max(...encoded.map((ids) => ids.length))
-    const ids = new BigInt64Array(batch * length).fill(BigInt(manifest.textPadToken))
-    const mask = new BigInt64Array(batch * length)
-    for (const [row, tokens] of encoded.entries()) {
-      ids.set(tokens.map(BigInt), row * length)
-      mask.fill(1n, row * length, row * length + tokens.length)
-    }
-    const attentionMask = int64(mask, [batch, length])
-    const states = await graphs.textEncoder.run({
-      [textEncoder.inputIds]: int64(ids, [batch, length]),
-      [textEncoder.attentionMask]: attentionMask,
-    })
-    return {
-      [musicDecoder.attentionMask]: attentionMask,
-      [musicDecoder.crossKeys]: output(states, textEncoder.crossKeys, 'float32'),
-      [musicDecoder.crossValues]: output(states, textEncoder.crossValues, 'float32'),
-    }
+  /** Token ids of each prompt. */
+  function tokenize({ clip, onWarning }: Commission): number[] {
+    const { ids, truncated } = tokenizer.encode(clip.prompt)
+    if (truncated) onWarning(`only the first ${ids.length} tokens of the prompt are heard`)
+    return ids
   }
 
   function sampling(frames: readonly number[]): Record<string, Tensor> {
@@ -150,18 +131,4 @@ export function createComposer(dependencies: {
   }
 
   return { compose }
-}
-
-function float32(data: Float32Array, dims: number[]): Tensor {
-  return { type: 'float32', data, dims }
-}
-
-function int64(data: BigInt64Array | readonly number[], dims: number[]): Tensor {
-  return { type: 'int64', data: data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), dims }
-}
-
-function output<T extends Tensor['type']>(outputs: Record<string, Tensor>, name: string, type: T) {
-  const tensor = outputs[name]
-  if (tensor?.type !== type) throw new Error(`graph output ${name} is ${tensor?.type ?? 'missing'}, expected ${type}`)
-  return tensor as Extract<Tensor, { type: T }>
 }

@@ -49,3 +49,18 @@ export async function openGraph(path: string, options: { executionProviders: rea
     release: () => session.release(),
   }
 }
+
+export function float32(data: Float32Array, dims: readonly number[]): Tensor {
+  return { type: 'float32', data, dims }
+}
+
+export function int64(data: BigInt64Array | readonly number[], dims: readonly number[]): Tensor {
+  return { type: 'int64', data: data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), dims }
+}
+
+/** The output of this name; throws when it is missing or of another type. */
+export function output<T extends Tensor['type']>(outputs: Record<string, Tensor>, name: string, type: T) {
+  const tensor = outputs[name]
+  if (tensor?.type !== type) throw new Error(`graph output ${name} is ${tensor?.type ?? 'missing'}, expected ${type}`)
+  return tensor as Extract<Tensor, { type: T }>
+}

@@ -9,6 +9,14 @@ interface Stretch {
   values: Value
 }
 
+/** What a step attends to. */
+export interface Times {
+  /** Of the past, of this chunk, this step included, and of the filler if any: [2 or 3]. */
+  lengths: Value
+  /** Scores that weigh nothing, [rows, heads, 1, filler]. */
+  filler?: Value
+}
+
 /**
  * One layer of the decoder, for one step of the loop: self-attention over the past and over the steps of this chunk,
  * cross-attention, feed-forward.
@@ -17,11 +25,12 @@ export function createDecoderLayer(options: {
   checkpoint: Checkpoint
   config: DecoderConfig
   layer: number
-  guided: boolean
+  /** How many rows have cross-attention and how many, after these, do not, [2]; all have it where it is not given. */
+  split: Value | undefined
   past: Stretch
   cross: Stretch & { bias: Value }
 }) {
-  const { checkpoint, config, layer, guided, past, cross } = options
+  const { checkpoint, config, layer, split, past, cross } = options
   const { num_attention_heads: heads, hidden_size: width, ffn_dim: feedForward } = config
   const headWidth = width / heads
   const queryScale = headWidth ** -0.5
@@ -34,8 +43,7 @@ export function createDecoderLayer(options: {
   const square = (scope: Scope, x: Value, weight: Float32Array) =>
     linear(scope, x, { weight, inputs: width, outputs: width })
 
-  /** `lengths` [2] are those of the past and of this chunk, this step included. */
-  function selfAttention(scope: Scope, x: Value, tail: Stretch, lengths: Value) {
+  function selfAttention(scope: Scope, x: Value, tail: Stretch, { filler, lengths }: Times) {
     const weight = new Float32Array(3 * width * width)
     // The product of query and key is scaled through the query's weights.
     weight.set(read('self_attn.q_proj').map((value) => value * queryScale))
@@ -53,8 +61,9 @@ export function createDecoderLayer(options: {
     const scores = [past.keys, keys].map((stretch) =>
       scope.op('com.microsoft.FusedMatMul', [query!, stretch], { transB: 1 }),
     )
+    if (filler) scores.push(filler)
     const weights = scope.op('Softmax', [scope.op('Concat', scores, { axis: 3 })], { axis: -1 })
-    const [pastWeights, tailWeights] = scope.ops('Split', [weights, lengths], 2, { axis: 3 })
+    const [pastWeights, tailWeights] = scope.ops('Split', [weights, lengths], scores.length, { axis: 3 })
     const mixed = scope.op('Add', [
       scope.op('MatMul', [pastWeights!, past.values]),
       scope.op('MatMul', [tailWeights!, values]),
@@ -72,16 +81,16 @@ export function createDecoderLayer(options: {
     return square(scope.at('out_proj'), joined, read('encoder_attn.out_proj'))
   }
 
-  return (scope: Scope, input: Value, tail: Stretch, lengths: Value) => {
+  return (scope: Scope, input: Value, tail: Stretch, times: Times) => {
     const normed = norm(scope, input, 'self_attn_layer_norm')
-    const attended = selfAttention(scope.at('self_attn'), normed, tail, lengths)
+    const attended = selfAttention(scope.at('self_attn'), normed, tail, times)
     let x = scope.op('Add', [input, attended.x])
 
     const addCross = (rows: Value) =>
       scope.op('Add', [rows, crossAttention(scope.at('encoder_attn'), norm(scope, rows, 'encoder_attn_layer_norm'))])
-    if (guided) {
+    if (split) {
       // The keys and values of no text are zero, and there is no bias: unconditional rows would have zero added.
-      const [conditional, unconditional] = scope.ops('Split', [x], 2, { axis: 0, num_outputs: 2 })
+      const [conditional, unconditional] = scope.ops('Split', [x, split], 2, { axis: 0 })
       x = scope.op('Concat', [addCross(conditional!), unconditional!], { axis: 0 })
     } else {
       x = addCross(x)

@@ -6,6 +6,7 @@ import type { Checkpoint } from '../safetensors.ts'
 import { codebookDelays, type DecoderConfig } from './config.ts'
 import { createDecoderLayer } from './decoder-layer.ts'
 import { createEmbedding } from './embedding.ts'
+import { pairRows, timesOf } from './rows.ts'
 import { guide, holdDelays, sample } from './sampling.ts'
 
 /**
@@ -34,15 +35,16 @@ export function writeDecoder(
     scope
       .ops('Split', [asReal(scope, stacked)], layers, { axis: 0, num_outputs: layers })
       .map((slice) => scope.op('Squeeze', [slice, scope.int64([0])]))
-  const crossKeys = perLayer(inputs.crossKeys)
-  const crossValues = perLayer(inputs.crossValues)
-  const textBias = maskBias(scope.at('attention_mask'), inputs.attentionMask)
+  const pairs = pairRows(scope.at('pairs'), inputs.codes, guided)
+  const crossKeys = perLayer(pairs.pad(scope, inputs.crossKeys, 1))
+  const crossValues = perLayer(pairs.pad(scope, inputs.crossValues, 1))
+  const textBias = maskBias(scope.at('attention_mask'), pairs.pad(scope, inputs.attentionMask, 0))
   const runLayer = Array.from({ length: layers }, (_, layer) =>
     createDecoderLayer({
       checkpoint,
       config,
       layer,
-      guided,
+      split: pairs.split,
       past: inputs.past[layer]!,
       cross: { keys: crossKeys[layer]!, values: crossValues[layer]!, bias: textBias },
     }),
@@ -50,11 +52,11 @@ export function writeDecoder(
   const embed = createEmbedding(scope, checkpoint, config)
   const toLogits = createHeads(scope, checkpoint, config)
   const pastLength = scope.op('Shape', [inputs.past[0]!.keys], { start: 2, end: 3 })
+  const rows = scope.op('Shape', [inputs.past[0]!.keys], { start: 0, end: 1 })
   const noSteps = (past: Value) => scope.op('Slice', [past, scope.int64([0]), scope.int64([0]), scope.int64([2])])
 
-  const rows = guided ? 'rows' : 'batch'
   const column: Port = { name: 'codes', type: 'int64', dims: ['batch', codebooks] }
-  const tail = (name: string): Port => ({ name, type: scope.real, dims: [rows, heads, '', headWidth] })
+  const tail = (name: string): Port => ({ name, type: scope.real, dims: ['rows', heads, '', headWidth] })
   const logitsPort: Port = { name: 'logits', type: 'float32', dims: ['batch', codebooks, config.vocab_size] }
   const results = scope.at('loop').loop({
     steps: scope.op('Squeeze', [scope.op('Shape', [inputs.uniforms], { start: 0, end: 1 })]),
@@ -67,18 +69,18 @@ export function writeDecoder(
     body(loop, step, [codes, ...tails]) {
       const position = loop.op('Add', [inputs.position, step])
       const tailLength = loop.op('Unsqueeze', [loop.op('Add', [step, loop.int64(1)]), loop.int64([0])])
-      const lengths = loop.op('Concat', [pastLength, tailLength], { axis: 0 })
-      const embedded = embed(loop.at('embed'), codes!, position)
+      const times = timesOf(loop.at('times'), { pastLength, tailLength, rows, heads })
+      const embedded = embed(loop.at('embed'), guided ? codes! : pairs.pad(loop, codes!, 0), position)
       let x = guided ? loop.op('Concat', [embedded, embedded], { axis: 0 }) : embedded
       const grown: Value[] = []
       for (const [layer, run] of runLayer.entries()) {
         const [keys, values] = tails.slice(2 * layer, 2 * layer + 2)
-        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! }, lengths)
+        const result = run(loop.at(`layers.${layer}`), x, { keys: keys!, values: values! }, times)
         x = result.x
         grown.push(result.keys, result.values)
       }
       const raw = toLogits(loop, x)
-      const logits = guided ? guide(loop.at('guidance'), raw, inputs.guidanceScale) : raw
+      const logits = guided ? guide(loop.at('guidance'), raw, inputs.guidanceScale) : pairs.cut(loop, raw)
       const uniform = loop.op('Gather', [inputs.uniforms, step], { axis: 0 })
       const sampled = sample(loop.at('sampling'), {
         logits,
@@ -101,7 +103,7 @@ export function writeDecoder(
   const columns = results[1 + 2 * layers]!
   graph.output({ name: musicDecoder.columns, type: 'int64', dims: ['steps', 'batch', codebooks] }, columns)
   const added = (name: string, value: Value) =>
-    graph.output({ name, type: 'float32', dims: [rows, heads, 'steps', headWidth] }, asFloat32(scope, value))
+    graph.output({ name, type: 'float32', dims: ['rows', heads, 'steps', headWidth] }, asFloat32(scope, value))
   for (let layer = 0; layer < layers; layer++) {
     added(musicDecoder.newKeys(layer), results[1 + 2 * layer]!)
     added(musicDecoder.newValues(layer), results[2 + 2 * layer]!)
@@ -118,7 +120,7 @@ function declareInputs(graph: Graph, config: DecoderConfig, guided: boolean) {
   const headWidth = width / heads
   const float32 = (name: string, dims: (number | string)[]) => graph.input({ name, type: 'float32', dims })
   const int64 = (name: string, dims: (number | string)[]) => graph.input({ name, type: 'int64', dims })
-  const past = (name: string) => asReal(graph, float32(name, [guided ? 'rows' : 'batch', heads, 'position', headWidth]))
+  const past = (name: string) => asReal(graph, float32(name, ['rows', heads, 'position', headWidth]))
   const cross = [layers, 'batch', heads, 'text', headWidth]
   return {
     codes: int64(musicDecoder.codes, ['batch', codebooks]),

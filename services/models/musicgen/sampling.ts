@@ -14,7 +14,7 @@ export function guide(scope: Scope, logits: Value, scale: Value): Value {
 /**
  * Draws one code from each codebook's `topK` likeliest: the first, in the order of the codebook, at which the cumulative
  * probability passes the uniform draw. (In the order of likelihood, two codes that are about as likely would change
- * places with the rounding, which is not the same in every batch.) With a topK of 1 it is the likeliest.
+ * places with the rounding, which is not the same on every machine.) With a topK of 1 it is the likeliest.
  * @returns [batch, codebooks] int64
  */
 export function sample(

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
-import type { MusicManifest } from '#shared/model/manifest.ts'
+import type { MusicManifest, Precision } from '#shared/model/manifest.ts'
 import { createAttentionCache } from '../../../../services/consumer/musicgen/attention-cache.ts'
 import { openGraph, type Tensor } from '../../../../services/consumer/onnx/graph.ts'
 import { buildMusicgen } from '../../../../services/models/musicgen/build.ts'
@@ -19,10 +19,10 @@ export function createGoldenModel(name: CheckpointName = 'mono') {
   const checkpointDir = join(dir, 'checkpoint')
   writeGoldenCheckpoint(checkpointDir, name)
 
-  function build(from: string, name: string): void {
+  function build(from: string, name: string, precision: Precision = 'fp32'): void {
     const source = { repository: 'none', revision: 'seed', generated: true }
     const outDir = join(dir, name)
-    buildMusicgen({ checkpointDir: from, outDir, name, source, license: 'MIT', precision: 'fp32', withLogits: true })
+    buildMusicgen({ checkpointDir: from, outDir, name, source, license: 'MIT', precision, withLogits: true })
   }
   build(checkpointDir, 'built')
   const readManifest = (model: string): MusicManifest =>

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { tokenizerFile } from '#shared/model/manifest.ts'
+import { type Clip, createComposer, type Pcm } from '../../../../services/consumer/musicgen/composer.ts'
+import { createTextTokenizer } from '../../../../services/consumer/musicgen/text-tokenizer.ts'
+import { type Graph, openGraph, type Tensor } from '../../../../services/consumer/onnx/graph.ts'
+import type { createGoldenModel } from '../../models/musicgen/golden-model.ts'
+
+/** From prompt to PCM through the graphs, with a record of what goes in and comes out of each. */
+export async function openComposer(model: ReturnType<typeof createGoldenModel>, name = 'built') {
+  const folder = join(model.dir, name)
+  const open = async (file: string) => record(await openGraph(join(folder, file), { executionProviders: ['cpu'] }))
+  const graphs = {
+    textEncoder: await open(textEncoder.file),
+    decoder: await open(musicDecoder.file),
+    audioDecoder: await open(audioDecoder.file),
+  }
+  const tokenizerJson = JSON.parse(readFileSync(join(folder, tokenizerFile), 'utf8'))
+
+  async function compose(clips: Clip[], sampling: { topK?: number } = {}): Promise<Pcm[]> {
+    for (const { calls } of Object.values(graphs)) calls.length = 0
+    const music = { ...model.manifest.music, ...sampling }
+    const tokenizer = createTextTokenizer(tokenizerJson, music.maxTextTokens)
+    const composer = createComposer({ manifest: music, tokenizer, graphs })
+    const signal = new AbortController().signal
+    const pcm: Pcm[] = []
+    const commissions = clips.map((clip, i) => ({
+      clip,
+      signal,
+      onProgress() {},
+      onWarning() {},
+      onFinished: (tracks: Pcm) => {
+        pcm[i] = tracks
+      },
+    }))
+    await composer.compose(commissions, { signal })
+    return pcm
+  }
+
+  async function close(): Promise<void> {
+    for (const graph of Object.values(graphs)) await graph.release()
+  }
+  return { graphs, compose, close }
+}
+
+function record(graph: Graph) {
+  const calls: { inputs: Record<string, Tensor>; outputs: Record<string, Tensor> }[] = []
+  return {
+    calls,
+    async run(inputs: Record<string, Tensor>) {
+      const outputs = await graph.run(inputs)
+      calls.push({ inputs, outputs })
+      return outputs
+    },
+    release: () => graph.release(),
+  }
+}
+
+export type Recorded = ReturnType<typeof record>
+
+/** Logits of each step [batch x codebooks x codebookSize]. */
+export function logitsOf({ calls }: Recorded): Float32Array[] {
+  return calls.flatMap(({ outputs }) => {
+    const { data, dims } = outputs[musicDecoder.logits]!
+    const size = data.length / dims[0]!
+    return Array.from({ length: dims[0]! }, (_, step) => data.slice(step * size, (step + 1) * size) as Float32Array)
+  })
+}
