@@ -195,11 +195,38 @@ test('a missing model is one line that names the command to run', async () => {
   })
 })
 
-test('an unknown provider is refused with those that there are', async () => {
+test('a provider that cannot load the models gives way to the next, once and for all, with the reason', async () => {
+  const falls: object[] = []
+  const pids: number[] = []
+  const info = ({ pid }: { pid?: number }) => pids.push(pid!)
+  const logger = { ...silent, info, warn: (fields: object) => falls.push(fields) }
+  await withInference({ executionProviders: ['nosuch', 'cpu'], logger }, async ({ compose, executionProviders }) => {
+    assert.deepEqual(executionProviders(), ['cpu'])
+    const [fall] = falls as { from: string; to: string; reason: string }[]
+    assert.deepEqual([falls.length, fall!.from, fall!.to], [1, 'nosuch', 'cpu'])
+    assert.match(fall!.reason, /backend not found/)
+    process.kill(pids[0]!, 'SIGKILL')
+    const [track] = await retry(() => compose({ ...clip, seconds: 0.1 }, forever))
+    assert.equal(track!.length, 3200)
+    assert.deepEqual([pids.length, falls.length], [2, 1])
+  })
+})
+
+test('where none of the providers can load the models, one line says why of each', async () => {
   await assert.rejects(
-    startInference({ ...options, executionProviders: ['nosuch'] }),
-    /asks for nosuch, but .* has .*cpu/,
+    startInference({ ...options, executionProviders: ['nosuch', 'other'] }),
+    /^RetryableFailure: no provider of EXECUTION_PROVIDERS=nosuch,other can load the models; nosuch: .*; other: .*$/,
   )
+})
+
+test('CUDA is used, or what it wants for is named', async () => {
+  const reasons: string[] = []
+  const logger = { ...silent, warn: ({ reason }: { reason?: string }) => reasons.push(reason!) }
+  await withInference({ executionProviders: ['cuda', 'cpu'], logger }, async ({ executionProviders }) => {
+    const usesCuda = executionProviders()[0] === 'cuda'
+    assert.equal(reasons.length, usesCuda ? 0 : 1)
+    for (const reason of reasons) assert.match(reason, /^[^\n]*(\.so|CUDA|backend not found)[^\n]*$/)
+  })
 })
 
 /** Until the replaced process has loaded its models. */

@@ -7,7 +7,7 @@ export interface InferenceOptions extends BatchOptions {
   modelDir: string
   musicModel: string
   classifierModel: string
-  /** In order of preference. */
+  /** In order of preference; the first that can load the models has them all. */
   executionProviders: readonly string[]
 }
 
@@ -28,7 +28,9 @@ export type Request =
 
 /** From the inference process to the consumer: one `answer` or `failure`, the last, per request that was not canceled. */
 export type Response =
-  | { type: 'ready'; executionProviders: string[] }
+  /** A provider of those asked for cannot load the models, and the next is tried. */
+  | { type: 'fallback'; from: string; to: string; reason: string }
+  | { type: 'ready'; executionProvider: string }
   | { type: 'progress'; id: number; fraction: number }
   /** The answer will be less than was asked for. */
   | { type: 'warning'; id: number; message: string }

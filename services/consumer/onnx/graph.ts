@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node'
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 
 /** A dense tensor in row-major order. */
 export type Tensor =
@@ -10,20 +10,6 @@ export type Tensor =
 export interface Graph {
   run(inputs: Record<string, Tensor>): Promise<Record<string, Tensor>>
   release(): Promise<void>
-}
-
-/**
- * The providers among `wanted` that this installation of ONNX Runtime has, in the order wanted.
- * Throws when there is none.
- */
-export function availableProviders(wanted: readonly string[]): string[] {
-  const supported = listSupportedBackends().map(({ name }) => name)
-  const available = wanted.filter((name) => supported.includes(name))
-  if (available.length) return available
-  throw new Error(
-    `EXECUTION_PROVIDERS asks for ${wanted.join(', ')}, but this installation of onnxruntime-node has ` +
-      `${supported.join(', ')}: add cpu, or run: ONNXRUNTIME_NODE_INSTALL=true npm rebuild onnxruntime-node`,
-  )
 }
 
 export async function openGraph(path: string, options: { executionProviders: readonly string[] }): Promise<Graph> {

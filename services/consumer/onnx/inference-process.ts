@@ -9,7 +9,8 @@ import { type BatchOptions, createBatcher } from '../musicgen/batcher.ts'
 import { createComposer } from '../musicgen/composer.ts'
 import { createTextTokenizer } from '../musicgen/text-tokenizer.ts'
 import type { InferenceOptions, Request, Response } from './channel.ts'
-import { availableProviders, openGraph } from './graph.ts'
+import { loadOnFirst, type Open } from './execution-provider.ts'
+import type { Graph } from './graph.ts'
 import { readModel } from './model-folder.ts'
 
 // A terminal's Ctrl-C and a container's SIGTERM reach this process too, but the consumer decides when it ends.
@@ -19,35 +20,38 @@ process.on('disconnect', () => process.exit(0))
 
 try {
   const options: InferenceOptions = JSON.parse(process.argv[2]!)
-  const executionProviders = availableProviders(options.executionProviders)
-  const composer = await loadComposer(options, executionProviders)
-  serve(composer, await loadClassifier(options, executionProviders), options)
-  send({ type: 'ready', executionProviders })
+  const { loaded, executionProvider } = await loadOnFirst(
+    options.executionProviders,
+    async (open) => ({ composer: await loadComposer(options, open), classifier: await loadClassifier(options, open) }),
+    (fallback) => send({ type: 'fallback', ...fallback }),
+  )
+  serve(loaded.composer, loaded.classifier, options)
+  send({ type: 'ready', executionProvider })
 } catch (error) {
   send({ type: 'fatal', message: (error as Error).message })
   process.disconnect()
 }
 
-async function loadComposer({ modelDir, musicModel }: InferenceOptions, executionProviders: string[]) {
+async function loadComposer({ modelDir, musicModel }: InferenceOptions, open: Open) {
   const { music } = await readModel(modelDir, musicModel, MusicManifest)
   const folder = join(modelDir, musicModel)
-  const open = (file: string) => openGraph(join(folder, file), { executionProviders })
   const tokenizerJson = JSON.parse(await readFile(join(folder, tokenizerFile), 'utf8'))
   return createComposer({
     manifest: music,
     tokenizer: createTextTokenizer(tokenizerJson, music.maxTextTokens),
     graphs: {
-      textEncoder: await open(textEncoder.file),
-      decoder: await open(musicDecoder.file),
-      audioDecoder: await open(audioDecoder.file),
+      textEncoder: await open(join(folder, textEncoder.file)),
+      decoder: await open(join(folder, musicDecoder.file)),
+      audioDecoder: await open(join(folder, audioDecoder.file)),
     },
   })
 }
 
-async function loadClassifier({ modelDir, classifierModel }: InferenceOptions, executionProviders: string[]) {
+async function loadClassifier({ modelDir, classifierModel }: InferenceOptions, open: Open) {
   const { classifier: manifest } = await readModel(modelDir, classifierModel, ClassifierManifest)
-  const open = ({ file }: { file: string }) => openGraph(join(modelDir, classifierModel, file), { executionProviders })
-  return createClassifier({ manifest, graphs: await Promise.all(manifest.graphs.map(open)) })
+  const graphs: Graph[] = []
+  for (const { file } of manifest.graphs) graphs.push(await open(join(modelDir, classifierModel, file)))
+  return createClassifier({ manifest, graphs })
 }
 
 /** Classifications are answered as they come, between the chunks of a composition. */

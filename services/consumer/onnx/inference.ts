@@ -60,7 +60,8 @@ export async function startInference(
   let loaded = false
   let isReady = false
   let closed = false
-  let executionProviders: readonly string[] = []
+  /** In use, once there has been a process: what replaces it runs on no other. */
+  let executionProvider: string | undefined
   let lastId = 0
   let failedStarts = 0
   let restart: NodeJS.Timeout | undefined
@@ -82,7 +83,8 @@ export async function startInference(
   loaded = true
 
   function start(): void {
-    const started = fork(entry, [JSON.stringify(inferenceOptions)], {
+    const wanted = executionProvider ? { executionProviders: [executionProvider] } : {}
+    const started = fork(entry, [JSON.stringify({ ...inferenceOptions, ...wanted })], {
       serialization: 'advanced',
       // Else it tells Microsoft what it runs on, and keeps a log of that in the temporary folder.
       env: { ORT_DISABLE_TELEMETRY: '1', ...env },
@@ -99,9 +101,12 @@ export async function startInference(
           clearTimeout(timer)
           failedStarts = 0
           isReady = true
-          executionProviders = response.executionProviders
-          logger.info({ pid: started.pid, executionProviders }, 'inference process ready')
+          executionProvider = response.executionProvider
+          logger.info({ pid: started.pid, executionProvider }, 'inference process ready')
           resolve()
+        } else if (response.type === 'fallback') {
+          const { from, to, reason } = response
+          logger.warn({ from, to, reason }, 'the models cannot be loaded on a provider, trying the next')
         } else if (response.type === 'fatal') {
           fatal = response.message
         } else if (response.type === 'generated') {
@@ -200,7 +205,7 @@ export async function startInference(
     musicManifest,
     classifierManifest,
     /** In use, of those that were asked for. */
-    executionProviders: () => executionProviders,
+    executionProviders: () => [executionProvider!],
     /** Rejects while a process is being started. */
     async ping(): Promise<void> {
       if (!isReady) throw new RetryableFailure('MODEL_UNAVAILABLE', 'the models are being loaded')
