@@ -1,30 +1,40 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash, type Hash, randomUUID } from 'node:crypto'
 import {
   closeSync,
   createReadStream,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
+  futimesSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
 } from 'node:fs'
+import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { writeWhole } from '../disk.ts'
 import { isAlive } from '../process-life.ts'
 import type { HubFile } from './repository.ts'
 
-/** A live fetch writes far more often; a process number may be taken anew by another program. */
-const abandonedMilliseconds = 60_000
+/** A live fetch touches its file this often, also while the hub is silent. */
+const touchMilliseconds = 5_000
+/** The processes of another machine cannot be asked, and a process number may be taken anew by another program. */
+const abandonedMilliseconds = 30_000
+
+/** The files that this process writes. */
+const held = new Set<string>()
 
 /**
- * A file on its way to `path`: kept beside it under a name with the wanted digest and the process at work, so that
- * another process can go on where a dead one stopped, and two never write the same. Throws while another fetches it.
+ * A file on its way to `path`: kept beside it under a name with the wanted digest and who is at work, so that another
+ * can go on where a dead process stopped, and two never write the same. Throws while another fetches it.
  */
 export async function openPartialFile(path: string, file: HubFile) {
   const own = claim(path, file)
   const descriptor = openSync(own, 'a+')
+  held.add(own)
+  const touching = setInterval(() => futimesSync(descriptor, new Date(), new Date()), touchMilliseconds)
   let hash: Hash
   let position = 0
   try {
@@ -32,8 +42,14 @@ export async function openPartialFile(path: string, file: HubFile) {
     if (position > file.bytes) restart()
     else hash = await hashFile(own, file)
   } catch (error) {
-    closeSync(descriptor)
+    close()
     throw error
+  }
+
+  function close(): void {
+    clearInterval(touching)
+    held.delete(own)
+    closeSync(descriptor)
   }
 
   function restart(): void {
@@ -58,9 +74,15 @@ export async function openPartialFile(path: string, file: HubFile) {
     /** Puts the file at its path, whole. */
     finish() {
       fsyncSync(descriptor)
+      const [found, written] = [statSync(own, { throwIfNoEntry: false }), fstatSync(descriptor)]
+      if (found?.ino !== written.ino || written.size !== file.bytes) {
+        throw new Error(
+          `${own} was changed by another process while it was fetched; the same command goes on from here`,
+        )
+      }
       renameSync(own, path)
     },
-    close: () => closeSync(descriptor),
+    close,
     remove: () => rmSync(own, { force: true }),
   }
 }
@@ -70,31 +92,38 @@ export async function digestOf(path: string, file: HubFile): Promise<string> {
   return (await hashFile(path, file)).digest('hex')
 }
 
-export const isPartialFile = (name: string) => /\.[0-9a-f]{12}\.partial-\d+$/.test(name)
+export const isPartialFile = (name: string) => /\.[0-9a-f]{12}\.partial-[^/]+$/.test(name)
 
-/** Takes over what a dead process has left, the longest if there are several, under this process's name. */
+/** Takes over what a dead process has left, the longest if there are several, under a name of its own. */
 function claim(path: string, { digest }: HubFile): string {
   const prefix = `${basename(path)}.${digest.hex.slice(0, 12)}.partial-`
-  const own = `${dirname(path)}/${prefix}${process.pid}`
   const left = readdirSync(dirname(path))
     .filter((name) => name.startsWith(prefix))
-    .map((name) => ({ path: join(dirname(path), name), owner: Number(name.slice(prefix.length)) }))
+    .map((name) => ({ path: join(dirname(path), name), owner: name.slice(prefix.length) }))
     .flatMap((each) => {
       const found = statSync(each.path, { throwIfNoEntry: false })
       return found ? [{ ...each, bytes: found.size, idle: Date.now() - found.mtimeMs }] : []
     })
     .sort((a, b) => b.bytes - a.bytes)
-  for (const { owner, idle } of left) {
-    if (owner !== process.pid && idle < abandonedMilliseconds && isAlive(owner)) {
-      throw new Error(`${path} is being fetched by process ${owner} already; wait for it, or stop it`)
-    }
+  for (const each of left) {
+    if (!isWritten(each)) continue
+    const who = each.owner.replace(/-[0-9a-f]{8}$/, '')
+    throw new Error(`${path} is being fetched by ${who} already; wait for it, or stop it`)
   }
+  const own = join(dirname(path), `${prefix}${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`)
   for (const [i, each] of left.entries()) {
-    if (each.path === own) continue
     if (i > 0) rmSync(each.path, { force: true })
     else rename(each.path, own)
   }
   return own
+}
+
+/** Whether somebody is at work on it. Owners are named machine-process-number. */
+function isWritten({ path, owner, idle }: { path: string; owner: string; idle: number }): boolean {
+  if (held.has(path)) return true
+  if (idle > abandonedMilliseconds) return false
+  const [, machine, pid] = /^(.+)-(\d+)-[0-9a-f]{8}$/.exec(owner) ?? []
+  return machine !== hostname() || (Number(pid) !== process.pid && isAlive(Number(pid)))
 }
 
 /** What is gone was taken by another process a moment ago. */

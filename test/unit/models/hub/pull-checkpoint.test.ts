@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { readReceipt } from '../../../../services/models/checkpoint-store.ts'
@@ -73,6 +84,15 @@ async function interrupt(dir: string, bytes: number): Promise<void> {
   await assert.rejects(pull(dir, { signal, onAdvance, faults: [{ silentAfter: bytes }] }), /^Error: stopped$/)
 }
 
+/** The beginning of the weights, as `owner` would have left it. */
+function leave(dir: string, owner: string, bytes: number): string {
+  mkdirSync(dir)
+  const digest = createHash('sha256').update(weights).digest('hex').slice(0, 12)
+  const path = join(dir, `model.safetensors.${digest}.partial-${owner}-0123abcd`)
+  writeFileSync(path, weights.subarray(0, bytes))
+  return path
+}
+
 function abortable() {
   const controller = new AbortController()
   return { signal: controller.signal, abort: () => controller.abort(new Error('stopped')) }
@@ -133,7 +153,7 @@ describe('pulling a checkpoint', () => {
       /model\.safeten/,
     )
     const [, partial] = readdirSync(dir).sort()
-    assert.match(partial!, /^model\.safetensors\.[0-9a-f]{12}\.partial-\d+$/)
+    assert.match(partial!, /^model\.safetensors\.[0-9a-f]{12}\.partial-.+-\d+-[0-9a-f]{8}$/)
     assert.equal(readReceipt(dir), undefined)
   })
 
@@ -143,6 +163,52 @@ describe('pulling a checkpoint', () => {
     const { requests } = await pull(dir)
     const [rest] = requests.filter(({ path }) => path === 'model.safetensors')
     assert.equal(rest!.range, 'bytes=200000-299999')
+    assert.deepEqual(readdirSync(dir).sort(), whole)
+    assert.deepEqual(readFileSync(join(dir, 'model.safetensors')), weights)
+  })
+
+  it('goes on with what a dead process has left, of this machine at once, of another when nobody writes it', async () => {
+    const { pid } = spawnSync('true')
+    for (const owner of [`${hostname()}-${pid}`, `another.host-${process.pid}`, String(process.pid)]) {
+      const dir = folder()
+      const left = leave(dir, owner, 200_000)
+      if (!owner.startsWith(hostname())) {
+        await assert.rejects(pull(dir), /safetensors is being fetched by .* already; wait for it, or stop it$/)
+        assert.deepEqual(readFileSync(left), weights.subarray(0, 200_000))
+        utimesSync(left, 0, Date.now() / 1000 - 31)
+      }
+      const { requests } = await pull(dir)
+      const [rest] = requests.filter(({ path }) => path === 'model.safetensors')
+      assert.equal(rest!.range, 'bytes=200000-299999')
+      assert.deepEqual(readdirSync(dir).sort(), whole)
+      assert.deepEqual(readFileSync(join(dir, 'model.safetensors')), weights)
+    }
+  })
+
+  it('takes no file from another pull that is alive, in another process or in this', async () => {
+    const dir = folder()
+    const left = leave(dir, `${hostname()}-${process.ppid}`, 200_000)
+    await assert.rejects(pull(dir), new RegExp(`is being fetched by ${hostname()}-${process.ppid} already`))
+    rmSync(left)
+    const { signal, abort } = abortable()
+    let second: Promise<unknown> | undefined
+    const onAdvance = (bytes: number) => {
+      if (bytes === 100_000) second ??= assert.rejects(pull(dir), /is being fetched by .* already/).finally(abort)
+    }
+    await assert.rejects(pull(dir, { signal, onAdvance, faults: [{ silentAfter: 100_000 }] }), /^Error: stopped$/)
+    await second
+    await pull(dir)
+    assert.deepEqual(readFileSync(join(dir, 'model.safetensors')), weights)
+  })
+
+  it('keeps nothing that another process has written into', async () => {
+    const dir = folder()
+    const onAdvance = (bytes: number) => {
+      if (bytes === 100_000)
+        appendFileSync(join(dir, readdirSync(dir).find((name) => name.includes('.partial-'))!), 'x')
+    }
+    await assert.rejects(pull(dir, { onAdvance, faults: [{ cutAfter: 100_000 }] }), /was changed by another process/)
+    await pull(dir)
     assert.deepEqual(readdirSync(dir).sort(), whole)
     assert.deepEqual(readFileSync(join(dir, 'model.safetensors')), weights)
   })
