@@ -1,4 +1,5 @@
 import { Tokenizer } from '@huggingface/tokenizers'
+import { createPrecompiledNormalizer } from './precompiled-normalizer.ts'
 
 export interface TextTokenizer {
   /** Token ids of a prompt, ending with the end token; words beyond the model's limit are cut. */
@@ -8,6 +9,7 @@ export interface TextTokenizer {
 /** @param tokenizerJson the parsed tokenizer.json of the checkpoint */
 export function createTextTokenizer(tokenizerJson: object, maxTokens: number): TextTokenizer {
   const tokenizer = new Tokenizer(tokenizerJson, {})
+  useCharsmap(tokenizer.normalizer)
   return {
     encode(prompt) {
       const { ids } = tokenizer.encode(prompt)
@@ -15,4 +17,18 @@ export function createTextTokenizer(tokenizerJson: object, maxTokens: number): T
       return { ids: [...ids.slice(0, maxTokens - 1), ids.at(-1)!], truncated: true }
     },
   }
+}
+
+/** A normalizer of the package, which has no types for it. */
+interface Normalizer {
+  config: { type: string; precompiled_charsmap?: string }
+  normalizers?: (Normalizer | null)[]
+  normalize(text: string): string
+}
+
+/** The package itself has NFKC and a list of control characters in place of the checkpoint's own charsmap. */
+function useCharsmap(normalizer: Normalizer | null): void {
+  for (const each of normalizer?.normalizers ?? []) useCharsmap(each)
+  if (normalizer?.config.type !== 'Precompiled') return
+  normalizer.normalize = createPrecompiledNormalizer(normalizer.config.precompiled_charsmap ?? '')
 }
