@@ -49,7 +49,9 @@ export const settings = {
     default: 300,
     minimum: 1,
     maximum: 36_000,
-    description: 'A generation that takes longer, or a process silent for so long, is given up and tried again',
+    description:
+      'A generation of up to 10 s of music that takes longer (of 30 s: three times as long), or a process silent for so long, ' +
+      'is given up and tried again',
   }),
   MAX_IMAGE_BYTES: Type.Integer({ default: 20 * 2 ** 20, minimum: 1, maximum: 2 ** 30 }),
   MAX_IMAGE_PIXELS: Type.Integer({ default: 100_000_000, minimum: 1, maximum: 2 ** 30 }),

@@ -6,9 +6,12 @@ export interface BatchOptions {
   batchSize: number
   /** How long a clip waits for others to join it. */
   batchWaitMs: number
-  /** A generation that takes longer is given up. */
+  /** A generation that takes longer is given up; one of more than 10 s of music has longer, in proportion. */
   maxGenerationSeconds: number
 }
+
+/** Of music, the length of the longest clip: as long as `maxGenerationSeconds` is meant for. */
+const measureSeconds = 10
 
 export interface WaitingCommission extends Commission {
   onFailed(error: Error): void
@@ -38,6 +41,8 @@ export function createBatcher({
 
   async function generate(batch: WaitingCommission[]): Promise<void> {
     const unfinished = new Set(batch)
+    const longest = Math.max(measureSeconds, ...batch.map(({ clip }) => clip.seconds))
+    const limitSeconds = (maxGenerationSeconds * longest) / measureSeconds
     const commissions = batch.map((commission) => ({
       ...commission,
       onFinished(pcm: Parameters<Commission['onFinished']>[0]) {
@@ -46,11 +51,11 @@ export function createBatcher({
       },
     }))
     try {
-      await compose(commissions, { signal: AbortSignal.timeout(maxGenerationSeconds * 1000) })
+      await compose(commissions, { signal: AbortSignal.timeout(Math.ceil(limitSeconds * 1000)) })
     } catch (error) {
       const failure =
         (error as Error).name === 'TimeoutError'
-          ? new Error(`the generation took more than ${maxGenerationSeconds} s`)
+          ? new Error(`the generation took more than ${limitSeconds} s`)
           : (error as Error)
       for (const { signal, onFailed } of unfinished) if (!signal.aborted) onFailed(failure)
     }

@@ -67,16 +67,24 @@ test('a generation that fails fails the clips that are not finished, and the nex
   assert.deepEqual(events, ['finished 1', 'failed 2: no more memory', 'finished 3'])
 })
 
-test('a generation that takes too long fails its clips', async () => {
-  const failed = Promise.withResolvers<Error>()
+test('a generation that takes too long fails its clips; past 10 s of music it has longer, by its longest clip', async () => {
   const batcher = createBatcher({
     ...options,
-    maxGenerationSeconds: 0.01,
+    maxGenerationSeconds: 0.25,
     compose: async (_, { signal }) => {
       while (!signal.aborted) await sleep(1)
       throw signal.reason
     },
   })
-  batcher.add({ ...commission(1, []), onFailed: failed.resolve })
-  assert.equal((await failed.promise).message, 'the generation took more than 0.01 s')
+  const limitOf = (lengths: number[]) =>
+    Promise.all(
+      lengths.map(async (seconds) => {
+        const { promise, resolve } = Promise.withResolvers<Error>()
+        batcher.add({ ...commission(1, []), clip: { prompt: '', seed: 1, seconds }, onFailed: resolve })
+        return (await promise).message
+      }),
+    )
+  assert.deepEqual(await limitOf([0.02]), ['the generation took more than 0.25 s'])
+  assert.deepEqual(await limitOf([10]), ['the generation took more than 0.25 s'])
+  assert.deepEqual(await limitOf([10, 30]), Array(2).fill('the generation took more than 0.75 s'))
 })
