@@ -33,6 +33,8 @@ export function apiOptions(more: Partial<AppOptions> = {}): AppOptions {
     region: 'us-east-1',
     maxImageBytes: 1000,
     auth: 'none',
+    // The machine of the tests is not theirs alone.
+    maxEventLoopDelayMs: 0,
     logger: pino({ level: 'silent' }),
     ...more,
   }

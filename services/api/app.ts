@@ -61,6 +61,8 @@ export interface AppOptions {
   onJobEnded?: () => void
   /** One request at a time, between which the process is frozen. */
   onLambda?: boolean
+  /** Mean of a second from which on requests are refused; 0 for none. */
+  maxEventLoopDelayMs?: number
   /** To be served at `/`. */
   page?: Page | undefined
   logger: FastifyBaseLogger
@@ -93,6 +95,7 @@ export async function createApp({
   proxies = [],
   onJobEnded = () => {},
   onLambda = false,
+  maxEventLoopDelayMs,
   page,
   logger,
 }: AppOptions) {
@@ -145,7 +148,7 @@ export async function createApp({
   })
   await app.register(async (closed) => {
     access.close(closed)
-    if (!onLambda) await refuseOverload(closed, { waiting: watcher.waiting })
+    if (!onLambda) await refuseOverload(closed, { waiting: watcher.waiting, maxEventLoopDelayMs })
     await closed.register(infoRoutes({ results }))
     await closed.register(resultRoutes({ inquiry, presigner }))
     await closed.register(analyzeRoutes({ inquiry, bucket, region, endpoint }))

@@ -9,8 +9,8 @@ interface OverloadOptions {
   /** In flight and not waiting; as many as may queue for a connection to the database. */
   maxWorking?: number
   maxInFlight?: number
-  /** Mean of the last second. */
-  maxEventLoopDelayMs?: number
+  /** Mean of the last second; 0 for no limit. */
+  maxEventLoopDelayMs?: number | undefined
 }
 
 class Overload extends RetryableFailure {
