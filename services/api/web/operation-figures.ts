@@ -59,8 +59,13 @@ function createConsumers() {
           lines(each.id, `${each.version}, ${said.since(dateTime(each.started_at))}`),
           h(
             'span',
-            { class: each.alive ? 'alive' : 'silent' },
-            each.alive ? said[each.state] : said.silent(duration(secondsSince(each.seen_at))),
+            {},
+            h(
+              'span',
+              { class: each.alive ? 'alive' : 'silent' },
+              each.alive ? said[each.state] : said.silent(duration(secondsSince(each.seen_at))),
+            ),
+            ...each.outages.map((code) => h('small', { class: 'prose' }, said.away(code))),
           ),
           lines(
             `${each.music_model.name} ${each.music_model.revision.slice(0, revisionLength)}`,
@@ -71,7 +76,6 @@ function createConsumers() {
           said.inWork(number(each.in_work), number(each.slots)),
           number(each.clips),
           each.received_age_seconds === undefined ? text.notKnown : duration(each.received_age_seconds),
-          each.outages.join(', ') || text.none,
         ]),
       )
     },

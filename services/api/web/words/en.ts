@@ -156,13 +156,14 @@ export const en = {
     consumers: {
       title: 'Consumers',
       empty: 'No consumer has given a sign of life within a day.',
-      columns: ['Consumer', 'State', 'Model', 'Runs on', 'Speed', 'In work', 'Clips', 'Last message waited', 'Outages'],
+      columns: ['Consumer', 'State', 'Model', 'Runs on', 'Speed (real-time factor)', 'In work', 'Clips', 'Last wait'],
       running: 'running',
       stopping: 'stopping',
       silent: (time: string) => `silent for ${time}`,
       since: (time: string) => `since ${time}`,
-      realTime: (factor: string) => `${factor} × real time`,
+      realTime: (factor: string) => `${factor} ×`,
       inWork: (inWork: string, slots: string) => `${inWork} of ${slots}`,
+      away: (code: string) => `finds away: ${code}`,
     },
     failures: {
       title: 'Failures of the last 24 hours',

@@ -157,13 +157,14 @@ export const ko: Words = {
     consumers: {
       title: '컨슈머',
       empty: '하루 사이에 신호를 보낸 컨슈머가 없습니다.',
-      columns: ['컨슈머', '상태', '모델', '실행 장치', '속도', '작업 중', '만든 곡', '마지막 메시지의 대기', '장애'],
+      columns: ['컨슈머', '상태', '모델', '실행 장치', '속도 (실시간 대비)', '작업 중', '만든 곡', '마지막 대기'],
       running: '실행 중',
       stopping: '종료 중',
       silent: (time) => `${time} 동안 신호 없음`,
       since: (time) => `${time}부터`,
-      realTime: (factor) => `실시간의 ${factor}배`,
+      realTime: (factor) => `${factor}배`,
       inWork: (inWork, slots) => `${slots}개 중 ${inWork}개`,
+      away: (code) => `장애 감지: ${code}`,
     },
     failures: {
       title: '최근 24시간의 실패',
