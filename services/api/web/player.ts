@@ -3,7 +3,7 @@ import { PromenadeError, type Result } from '../client/client.ts'
 import { createDeadline } from '../client/clock.ts'
 import { h, svg } from './dom.ts'
 import { faultOf } from './fault.ts'
-import { nameOf } from './result-address.ts'
+import { nameOf } from './picture-name.ts'
 import type { Session } from './session.ts'
 import { clock, words } from './words.ts'
 
