@@ -178,5 +178,5 @@ async function drawWave(
 }
 
 function fileNameOf({ key, take = 0 }: Result): string {
-  return `${(nameOf(key) ?? 'promenade').replaceAll(' ', '-')}-take${take}.wav`
+  return `${(nameOf(key) ?? 'promenade').replaceAll(' ', '-')}-take${take + 1}.wav`
 }
