@@ -3,7 +3,7 @@ import { words } from './words.ts'
 
 /** The picture, hung: the first that it is told to show. */
 export function createFrame(description: string, signal: AbortSignal) {
-  const element = h('figure', { class: 'frame', hidden: true })
+  const element = h('figure', { class: 'hung', hidden: true })
 
   function show(url: string): void {
     if (!element.hidden) return

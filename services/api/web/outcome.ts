@@ -1,9 +1,9 @@
 import { errorCodes } from '#shared/contract/error-code.ts'
 import type { Result } from '../client/client.ts'
+import { resultAddress } from './address.ts'
 import { h } from './dom.ts'
 import { describeCode } from './fault.ts'
 import { showPlayer } from './player.ts'
-import { addressOf } from './result-address.ts'
 import type { Session } from './session.ts'
 import { takeForm } from './take-form.ts'
 import { details, wallLabel } from './wall-label.ts'
@@ -36,7 +36,7 @@ function music(result: Result, context: { session: Session; signal: AbortSignal 
     'section',
     { class: 'music', 'aria-labelledby': 'music' },
     h('h2', { id: 'music' }, text.music),
-    showPlayer(result, context, copyActions(new URL(addressOf(result), location.href).href)),
+    showPlayer(result, context, copyActions(new URL(resultAddress(result), location.href).href)),
     h('h3', {}, text.prompt),
     h('blockquote', { lang: 'en' }, result.music!.prompt),
   )
@@ -68,7 +68,7 @@ function failure({ key, version, take = 0, status, error }: Result): HTMLElement
     !isCanceled && h('p', {}, describeCode(code)),
     !isCanceled && h('p', { class: 'detail quiet' }, saysMore ? `${code}: ${message}` : code),
     take > 0
-      ? link(addressOf({ key, ...(version !== undefined && { version }) }), text.firstTake)
+      ? link(resultAddress({ key, ...(version !== undefined && { version }) }), text.firstTake)
       : link('#/', retryable || isCanceled ? text.uploadAgain : text.chooseAnother),
   )
 }

@@ -3,7 +3,7 @@ import { PromenadeError, type Result } from '../client/client.ts'
 import { createDeadline } from '../client/clock.ts'
 import { h, svg } from './dom.ts'
 import { faultOf } from './fault.ts'
-import { nameOf } from './result-address.ts'
+import { nameOf } from './picture-name.ts'
 import type { Session } from './session.ts'
 import { clock, words } from './words.ts'
 
@@ -178,5 +178,5 @@ async function drawWave(
 }
 
 function fileNameOf({ key, take = 0 }: Result): string {
-  return `${(nameOf(key) ?? 'promenade').replaceAll(' ', '-')}-take${take}.wav`
+  return `${(nameOf(key) ?? 'promenade').replaceAll(' ', '-')}-take${take + 1}.wav`
 }

@@ -1,7 +1,7 @@
 import type { Result } from '../client/client.ts'
+import { resultAddress } from './address.ts'
 import { h } from './dom.ts'
 import { faultOf } from './fault.ts'
-import { addressOf } from './result-address.ts'
 import type { Session } from './session.ts'
 import { words } from './words.ts'
 
@@ -51,7 +51,7 @@ export function takeForm(result: Result, { session, signal }: { session: Session
     faults.replaceChildren()
     try {
       const ordered = await session.with((client) => client.generate(given, { idempotencyKey, signal }))
-      location.hash = addressOf(ordered)
+      location.hash = resultAddress(ordered)
     } catch (error) {
       if (!signal.aborted) faults.replaceChildren(faultOf(error, { session, again: submit }))
     } finally {

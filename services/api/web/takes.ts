@@ -1,6 +1,6 @@
 import type { Result } from '../client/client.ts'
+import { resultAddress } from './address.ts'
 import { h } from './dom.ts'
-import { addressOf } from './result-address.ts'
 import type { Session } from './session.ts'
 import { words } from './words.ts'
 
@@ -24,7 +24,7 @@ export async function showTakes(
   const links = takes.map((each) => {
     const isThis = (each.take ?? 0) === take
     const state = isThis ? '' : text.states[each.status]
-    const link = { href: addressOf(each), class: 'button', 'aria-current': isThis && 'page' }
+    const link = { href: resultAddress(each), class: 'button', 'aria-current': isThis && 'page' }
     return h('li', {}, h('a', link, text.take(each.take ?? 0), state && h('span', { class: 'quiet' }, state)))
   })
   place.append(

@@ -1,10 +1,10 @@
 import { pictureTypes } from '#shared/contract/picture-type.ts'
 import { type PictureType, PromenadeError } from '../client/client.ts'
+import { resultAddress } from './address.ts'
 import { h } from './dom.ts'
 import { faultOf } from './fault.ts'
 import type { View } from './main.ts'
 import { takePictures } from './offered-picture.ts'
-import { addressOf } from './result-address.ts'
 import { sendForm } from './send-form.ts'
 import { fileSize, percent, words } from './words.ts'
 
@@ -104,7 +104,7 @@ export async function showUpload({ main, session, signal }: View): Promise<void>
         return presigned.key
       })
       lastUpload = { key, file, at: Date.now() }
-      location.hash = addressOf({ key })
+      location.hash = resultAddress({ key })
     } catch (error) {
       if (signal.aborted || state !== chosen.querySelector('.state')) return
       announcement.textContent = ''

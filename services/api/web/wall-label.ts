@@ -43,7 +43,7 @@ export function details({ music, timings, version, finished_at: finishedAt }: Re
   }))
   return h(
     'section',
-    { class: 'details', 'aria-labelledby': 'details' },
+    { class: 'making', 'aria-labelledby': 'details' },
     h('h2', { id: 'details' }, text.details),
     h(
       'div',

@@ -36,7 +36,7 @@ export const en = {
   },
   result: {
     untitled: 'Your picture',
-    titleOfTake: (name: string, take: number) => `${name}, take ${take}`,
+    titleOfTake: (name: string, take: number) => `${name}, take ${take + 1}`,
     picture: (name: string) => `The picture: ${name}`,
     noPicture: 'The picture cannot be shown here.',
     working: 'In the making',
@@ -94,7 +94,7 @@ export const en = {
       total_ms: 'All in all',
     },
     takes: 'Takes',
-    take: (take: number) => (take === 0 ? 'First take' : `Take ${take}`),
+    take: (take: number) => (take === 0 ? 'First take' : `Take ${take + 1}`),
     states: {
       queued: 'waiting',
       processing: 'in the making',

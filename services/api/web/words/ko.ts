@@ -37,7 +37,7 @@ export const ko: Words = {
   },
   result: {
     untitled: '올린 그림',
-    titleOfTake: (name, take) => `${name}, 테이크 ${take}`,
+    titleOfTake: (name, take) => `${name}, 테이크 ${take + 1}`,
     picture: (name) => `그림: ${name}`,
     noPicture: '여기서는 그림을 보여 줄 수 없습니다.',
     working: '만드는 중',
@@ -64,7 +64,7 @@ export const ko: Words = {
     canceled: '취소됨',
     uploadAgain: '다시 올리기',
     chooseAnother: '다른 그림 고르기',
-    firstTake: '첫 테이크로',
+    firstTake: '첫 번째 테이크로',
     genre: '장르',
     styles: '화풍',
     music: '음악',
@@ -95,7 +95,7 @@ export const ko: Words = {
       total_ms: '전체',
     },
     takes: '테이크',
-    take: (take) => (take === 0 ? '첫 테이크' : `테이크 ${take}`),
+    take: (take) => (take === 0 ? '첫 번째 테이크' : `테이크 ${take + 1}`),
     states: {
       queued: '대기 중',
       processing: '만드는 중',

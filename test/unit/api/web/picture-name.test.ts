@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addressOf, nameOf } from '../../../../services/api/web/result-address.ts'
-
-test('an address names key, version and take, whatever is in them', () => {
-  assert.equal(addressOf({ key: 'uploads/a.jpg' }), '#/results/uploads/a.jpg')
-  assert.equal(
-    addressOf({ key: 'uploads/a?b#c %/그림.jpg', version: 'a+b/=', take: 3 }),
-    '#/results/uploads/a%3Fb%23c%20%25/%EA%B7%B8%EB%A6%BC.jpg?version=a%2Bb%2F%3D&take=3',
-  )
-  assert.equal(addressOf({ key: 'uploads/a.jpg', version: 'v', take: 0 }), '#/results/uploads/a.jpg?version=v')
-})
+import { nameOf } from '../../../../services/api/web/picture-name.ts'
 
 test('a picture is called as its file is, but not by an id', () => {
   assert.equal(
