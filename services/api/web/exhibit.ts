@@ -1,9 +1,8 @@
 import type { Result } from '../client/client.ts'
+import { type GalleryFilters, galleryAddress, resultAddress } from './address.ts'
 import { h } from './dom.ts'
 import { faultOf } from './fault.ts'
-import { type GalleryFilters, galleryAddress } from './gallery-address.ts'
 import type { View } from './main.ts'
-import { addressOf } from './result-address.ts'
 import { dateTime, words } from './words.ts'
 
 /**
@@ -38,7 +37,7 @@ export function createExhibit(
     onerror: () => (hasEnded() ? renew({ play: true }) : faults.replaceChildren(noMusic())),
   })
   const faults = h('div')
-  const address = addressOf(given)
+  const address = resultAddress(given)
 
   return h(
     'li',

@@ -1,6 +1,6 @@
 import type { Result } from '../client/client.ts'
+import { type GalleryFilters, galleryAddress } from './address.ts'
 import { h } from './dom.ts'
-import { type GalleryFilters, galleryAddress } from './gallery-address.ts'
 import { words } from './words.ts'
 
 /** As the API takes them. */

@@ -1,7 +1,7 @@
+import { resultAddress } from './address.ts'
 import { h } from './dom.ts'
 import { describeCode } from './fault.ts'
 import type { DeadLetter, ReplayedLetter } from './operator-api.ts'
-import { addressOf } from './result-address.ts'
 import { createTable } from './table.ts'
 import { duration, number, words } from './words.ts'
 
@@ -79,7 +79,7 @@ function rowOf(letter: DeadLetter, onchange: () => void) {
     code && h('small', { class: 'quiet', lang: 'en' }, code, reason && `: ${reason}`),
     h('span', { class: 'unseen' }, keys.join(', ') || id),
   )
-  const pictures = keys.map((key) => h('a', { href: addressOf({ key }) }, key))
+  const pictures = keys.map((key) => h('a', { href: resultAddress({ key }) }, key))
   const cells = [
     h('label', { class: 'check' }, box, why),
     h('span', { class: 'prose' }, ...(pictures.length ? pictures : [notKnown])),
