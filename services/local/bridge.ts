@@ -29,6 +29,8 @@ export function createBridge({ spy, bucket, region, prefix, head, send, onError 
   const nextSequencer = createSequencer()
   let draining: Promise<void> = Promise.resolve()
   let closed = false
+  /** Uploaded in this very turn of the event loop: the emulator tells of an upload by a form twice, at once. */
+  let justSeen: string | undefined
 
   // The emulator asks each waiter about each event as it happens: one that is never satisfied misses none of them.
   spy.waitForMessage(see).catch(() => {
@@ -38,7 +40,12 @@ export function createBridge({ spy, bucket, region, prefix, head, send, onError 
   function see(event: SpyMessage): boolean {
     if (closed || event.service !== 's3' || event.status !== 'uploaded') return false
     if (event.bucket !== bucket || !event.key.startsWith(prefix)) return false
+    if (event.key === justSeen) return false
     if (waiting.length === maxWaiting) throw new Error(`${maxWaiting} uploads are waiting to be announced`)
+    justSeen = event.key
+    queueMicrotask(() => {
+      justSeen = undefined
+    })
     waiting.push({
       key: event.key,
       sequencer: nextSequencer(event.timestamp),

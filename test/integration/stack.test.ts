@@ -115,6 +115,20 @@ test('an upload in parts is announced once, and what lies outside uploads/ never
   )
 })
 
+test('an upload by a form is announced once', async () => {
+  const form = new FormData()
+  form.append('key', 'uploads/form.jpg')
+  form.append('file', new Blob(['picture']))
+  const url = `${stack.env.AWS_ENDPOINT_URL}/${stack.env.BUCKET}`
+  assert.equal((await fetch(url, { method: 'POST', body: form })).status, 204)
+  await put('uploads/next.jpg', 'picture')
+  const uploads = await receiveUploads(2)
+  assert.deepEqual(
+    uploads.map(({ key }) => key),
+    ['uploads/form.jpg', 'uploads/next.jpg'],
+  )
+})
+
 test('a picture larger than the consumer takes can be uploaded', async () => {
   await put('uploads/large', Buffer.alloc(30 * 2 ** 20))
   const [upload] = await receiveUploads(1)

@@ -46,6 +46,8 @@ export async function openBrowser() {
       const failures: unknown[] = []
       try {
         const page = await context.newPage()
+        // From the beginning: it is some time after the first listener that choosers are handed to the test.
+        page.on('filechooser', () => {})
         await use({ page, context, expectTrouble: (pattern) => expected.push(pattern) })
       } catch (error) {
         failures.push(error)
@@ -78,6 +80,19 @@ function watchTroubles(context: BrowserContext, isExpected: (trouble: string) =>
   })
   context.on('page', (page) => page.on('crash', () => note(`page: ${page.url()} crashed`)))
   return troubles
+}
+
+/** What the page shows now suits everyone: on a wide window and light, and on a phone and dark. */
+export async function expectSuitable(page: Page): Promise<void> {
+  const wide = page.viewportSize()!
+  await page.emulateMedia({ colorScheme: 'light' })
+  await expectAccessible(page)
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await page.setViewportSize(phone.viewport!)
+  await expectNoSideways(page)
+  await expectAccessible(page)
+  await page.emulateMedia({ colorScheme: null })
+  await page.setViewportSize(wide)
 }
 
 /** By axe-core: nothing on the page is of serious or critical harm to who cannot see it, or not well, or uses no mouse. */

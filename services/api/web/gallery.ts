@@ -39,21 +39,25 @@ export async function showGallery({ main, parameters, session, signal }: View): 
   signal.addEventListener('abort', () => end.disconnect())
   let cursor: string | undefined
   let loading = false
+  /** To the first of what is being loaded. */
+  let focusMoves = false
   await load()
 
   async function load({ moveFocus = false } = {}): Promise<void> {
+    focusMoves ||= moveFocus
     if (loading) return
     loading = true
     more.textContent = words.shell.loading
     faults.replaceChildren()
     end.unobserve(more)
     try {
-      show(await nextResults(), moveFocus)
+      show(await nextResults())
+      focusMoves = false
     } catch (error) {
       if (signal.aborted) return
       status.textContent = ''
       more.hidden = true
-      faults.append(faultOf(error, { session, again: () => void load({ moveFocus }) }))
+      faults.append(faultOf(error, { session, again: () => void load() }))
     } finally {
       loading = false
       more.textContent = words.gallery.more
@@ -79,14 +83,14 @@ export async function showGallery({ main, parameters, session, signal }: View): 
     }
   }
 
-  function show(results: Result[], moveFocus: boolean): void {
+  function show(results: Result[]): void {
     const exhibits = results.map((result) => createExhibit(result, { filters, session, signal }))
     list.append(...exhibits)
     form.offer(results)
     const isFull = list.children.length >= mostShown
     more.hidden = isFull || !cursor
     status.replaceChildren(...describe(list.children.length, { isFull, found: results.length }))
-    if (moveFocus) exhibits[0]?.querySelector('a')?.focus()
+    if (focusMoves) exhibits[0]?.querySelector('a')?.focus()
     // Tells at once where the list still ends in sight.
     if (!more.hidden && results.length) end.observe(more)
   }
