@@ -45,7 +45,12 @@ export function showPlayer(
 
   for (const event of ['timeupdate', 'durationchange', 'seeking']) audio.addEventListener(event, showTime)
   for (const event of ['play', 'pause', 'ended']) audio.addEventListener(event, showState)
-  signal.addEventListener('abort', () => audio.pause())
+  signal.addEventListener('abort', () => {
+    audio.pause()
+    // It reads no more from addresses that end with the view.
+    audio.removeAttribute('src')
+    audio.load()
+  })
   showTime()
   void load(result.music_url!)
   const actions = h('div', { class: 'actions' }, download, ...otherActions)
