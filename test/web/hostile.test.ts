@@ -63,6 +63,32 @@ test('a view of music that is left while it loads says nothing on the console', 
   })
 })
 
+test('what the store gives as music and is none is told, and may be tried again', async () => {
+  await promenade.visit({}, async ({ page }) => {
+    const headers = { 'access-control-allow-origin': '*' }
+    await page.route('**/generated/**', (route) => route.fulfill({ body: 'no music', headers }), { times: 1 })
+    await page.goto(`/${resultHash}`)
+    await page.getByText(en.errors.NETWORK_ERROR).waitFor()
+    await page.getByRole('button', { name: en.shell.again }).click()
+    await page.getByText(en.errors.NETWORK_ERROR).waitFor({ state: 'detached' })
+    await page.getByRole('slider', { name: en.result.position }).waitFor()
+  })
+})
+
+test('where the system sets the colours, bars are seen, and which page is the current one', async () => {
+  await promenade.visit({ forcedColors: 'active' }, async ({ page }) => {
+    const styleOf = (selector: string, name: string) =>
+      page.evaluate<string>(`getComputedStyle(document.querySelector('${selector}')).${name}`)
+    await page.goto(`/${resultHash}`)
+    await page.getByText(en.result.details).waitFor()
+    assert.match(await styleOf('.bar', 'backgroundImage'), /gradient/)
+    await page.goto('/#/operations')
+    await page.getByRole('heading', { name: en.operations.work.title }).waitFor()
+    const [current, other] = ['[href="#/operations"]', '[href="#/gallery"]'].map((each) => `nav ${each}`)
+    assert.notEqual(await styleOf(current!, 'borderBottomColor'), await styleOf(other!, 'borderBottomColor'))
+  })
+})
+
 async function sendLetter(attributes: Record<string, string>): Promise<void> {
   const of = (StringValue: string) => ({ DataType: 'String', StringValue })
   const command = new SendMessageCommand({
