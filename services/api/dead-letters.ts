@@ -9,8 +9,12 @@ import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 
 /** How long those stay hidden that a process which was killed had read. */
 const visibilitySeconds = 30
-/** One answer has room in what a function may answer. */
-const most = { maxReceived: 1_000, maxBytes: 2 ** 20 }
+/** One answer, which has no bodies in it, has room in what a function may answer. */
+const most = {
+  maxReceived: 1_000,
+  maxBytes: 2 ** 20,
+  bytesOf: (letter: DeadLetter) => Buffer.byteLength(JSON.stringify(summaryOf(letter, 0))),
+}
 const maxWaiting = 10
 const maxCodeLength = 64
 

@@ -18,6 +18,8 @@ interface Bounds {
   maxReceived?: number
   /** Of the messages that match: no other is added to as many. */
   maxBytes?: number
+  /** What counts of each: its body and its attributes when absent. */
+  bytesOf?: (letter: DeadLetter) => number
 }
 
 /** `end`: there are no others. `limit`: so many were found. `full`: no more could be held. `late`: the time was up. */
@@ -32,7 +34,7 @@ export async function collect(
   { limit, ...filter }: Selection,
   { signal, late, now, ...most }: Bounds,
 ): Promise<{ letters: DeadLetter[]; stop: Stop }> {
-  const bounds = { maxReceived, maxBytes, ...most }
+  const bounds = { maxReceived, maxBytes, bytesOf, ...most }
   const matches = createFilter(filter, now)
   const named = new Set(filter.id).size || Number.POSITIVE_INFINITY
   const enough = Math.min(limit, named)
@@ -53,7 +55,7 @@ export async function collect(
       if (found.size === enough || bytes >= bounds.maxBytes) break
       const letter = readDeadLetter(message)
       if (!matches(letter) || found.has(letter.id)) continue
-      bytes += bytesOf(letter)
+      bytes += bounds.bytesOf(letter)
       found.set(letter.id, letter)
     }
     if (found.size === enough) return done(enough === named ? 'end' : 'limit')

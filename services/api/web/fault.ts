@@ -7,7 +7,7 @@ type Code = keyof typeof words.errors
 
 /** In the user's words; of codes that this page does not know, the general ones. */
 export function describeCode(code: string): string {
-  return words.errors[code in words.errors ? (code as Code) : 'INTERNAL_ERROR']
+  return words.errors[Object.hasOwn(words.errors, code) ? (code as Code) : 'INTERNAL_ERROR']
 }
 
 /** What went wrong, and what can be done. `again` does the whole anew; without it there is nothing to try. */

@@ -83,7 +83,8 @@ function rowOf(letter: DeadLetter, onchange: () => void) {
   const cells = [
     h('label', { class: 'check' }, box, why),
     h('span', { class: 'prose' }, ...(pictures.length ? pictures : [notKnown])),
-    ago(duration(letter.age_seconds)),
+    // It fails in the future by the word of who wrote it, or by the clock of another machine.
+    ago(duration(Math.max(0, letter.age_seconds))),
     letter.attempts === undefined ? notKnown : number(letter.attempts),
     number(letter.replay_count),
     outcome,

@@ -47,6 +47,8 @@ export function listenForPictures(lead: () => void): void {
     if (offer(event.dataTransfer)) event.preventDefault()
   })
   addEventListener('paste', (event) => {
-    if (offer(event.clipboardData)) event.preventDefault()
+    // What office programs copy is text with a picture of it.
+    const isWriting = event.target instanceof Element && event.target.matches('input, textarea')
+    if (!isWriting && offer(event.clipboardData)) event.preventDefault()
   })
 }

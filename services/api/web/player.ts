@@ -45,15 +45,19 @@ export function showPlayer(
 
   for (const event of ['timeupdate', 'durationchange', 'seeking']) audio.addEventListener(event, showTime)
   for (const event of ['play', 'pause', 'ended']) audio.addEventListener(event, showState)
-  signal.addEventListener('abort', () => audio.pause())
+  signal.addEventListener('abort', () => {
+    audio.pause()
+    // It reads no more from addresses that end with the view.
+    audio.removeAttribute('src')
+    audio.load()
+  })
   showTime()
   void load(result.music_url!)
   const actions = h('div', { class: 'actions' }, download, ...otherActions)
-  return h('div', { class: 'player' }, loading, controls, audio, faults, actions)
+  const player = h('div', { class: 'player' }, loading, controls, audio, faults, actions)
+  return player
 
   async function load(url: string): Promise<void> {
-    faults.replaceChildren()
-    loading.hidden = false
     const music = await fetchMusic(url).catch(() => undefined)
     if (signal.aborted) return
     loading.hidden = true
@@ -81,8 +85,11 @@ export function showPlayer(
 
   function failed(): void {
     if (signal.aborted) return
+    // By another one: an element that has played from one address, the wave would read from there.
+    const begin = (url: string) =>
+      player.replaceWith(showPlayer({ ...result, music_url: url }, { session, signal }, otherActions))
     const again = () =>
-      addressAnew().then(load, (error: unknown) => {
+      addressAnew().then(begin, (error: unknown) => {
         if (!signal.aborted) faults.replaceChildren(faultOf(error, { session, again }))
       })
     const error = new PromenadeError('NETWORK_ERROR', 'The music could not be loaded', { retryable: true })
@@ -173,8 +180,15 @@ async function drawWave(
     ...colors(),
   })
   signal.addEventListener('abort', () => wave.destroy())
+  // What the browser does not take for music it tells by this alone.
+  const failure = new Promise<never>((_, reject) => wave.once('error', reject))
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => wave.setOptions(colors()), { signal })
-  await wave.loadBlob(music)
+  try {
+    await Promise.race([wave.loadBlob(music), failure])
+  } catch (error) {
+    wave.destroy()
+    throw error
+  }
 }
 
 function fileNameOf({ key, take = 0 }: Result): string {

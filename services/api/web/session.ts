@@ -5,24 +5,25 @@ import { h } from './dom.ts'
 import { createOperatorApi } from './operator-api.ts'
 import { words } from './words.ts'
 
-/** The key lives as long as the tab. */
-const storageName = 'promenade.key'
+/** What a header can carry. */
+const keyPattern = '\\s*[!-~]+\\s*'
 
 export type Session = ReturnType<typeof createSession>
 export type Client = ReturnType<typeof connect>
 
 /** Speaks to the API that has served the page, with the key that the user has given once it asks for one. */
 export function createSession() {
-  let client = connect()
+  const given = createKeptKey()
+  let client = connect(given.read())
   let asking: Promise<boolean> | undefined
 
   /** False when the user gives none. */
-  function askForKey(): Promise<boolean> {
-    asking ??= showKeyDialog()
+  function askForKey({ isUnknown = false } = {}): Promise<boolean> {
+    asking ??= showKeyDialog(isUnknown)
       .then((key) => {
         if (key === undefined) return false
-        sessionStorage.setItem(storageName, key)
-        client = connect()
+        given.write(key)
+        client = connect(key)
         return true
       })
       .finally(() => {
@@ -32,7 +33,7 @@ export function createSession() {
   }
 
   return {
-    askForKey,
+    askForKey: () => askForKey(),
 
     /** Runs `use`, again after the user has given a key if one was missing or not known. */
     async with<T>(use: (client: Client) => Promise<T>): Promise<T> {
@@ -43,21 +44,46 @@ export function createSession() {
         } catch (error) {
           if (!(error instanceof PromenadeError) || error.code !== 'UNAUTHORIZED') throw error
           // Another call may have asked meanwhile.
-          if (asked === client && !(await askForKey())) throw error
+          if (asked === client && !(await askForKey({ isUnknown: given.read() !== undefined }))) throw error
         }
       }
     },
   }
 }
 
-function connect() {
-  const options = { baseUrl: location.origin, apiKey: sessionStorage.getItem(storageName) ?? undefined }
+/** Lives as long as the tab; where the browser keeps nothing for pages, as long as the page. */
+function createKeptKey() {
+  const name = 'promenade.key'
+  let key: string | undefined
+  try {
+    key = sessionStorage.getItem(name) ?? undefined
+  } catch {
+    // Throws by its mere name where it is not allowed.
+  }
+  return {
+    read: () => key,
+    write(given: string): void {
+      key = given
+      try {
+        sessionStorage.setItem(name, given)
+      } catch {
+        // As above.
+      }
+    },
+  }
+}
+
+function connect(apiKey: string | undefined) {
+  const options = { baseUrl: location.origin, apiKey }
   return { ...createPromenadeClient(options), ...createOperatorApi(createConnection(options, systemClock)) }
 }
 
-function showKeyDialog(): Promise<string | undefined> {
-  const { key: label, keyHint, keyTitle, enter, close } = words.access
-  const input = h('input', { id: 'key', type: 'password', autocomplete: 'off', required: true, spellcheck: 'false' })
+function showKeyDialog(isUnknown: boolean): Promise<string | undefined> {
+  const { key: label, keyHint, keyTitle, unknown, enter, close } = words.access
+  const input = h('input', {
+    ...{ id: 'key', type: 'password', autocomplete: 'off', spellcheck: 'false', required: true, pattern: keyPattern },
+    'aria-describedby': 'key-hint',
+  })
   const dialog = h(
     'dialog',
     { 'aria-labelledby': 'key-title' },
@@ -65,7 +91,7 @@ function showKeyDialog(): Promise<string | undefined> {
       'form',
       { method: 'dialog' },
       h('h2', { id: 'key-title' }, keyTitle),
-      h('p', {}, keyHint),
+      h('p', { id: 'key-hint' }, isUnknown && h('b', {}, unknown, ' '), keyHint),
       h('label', { for: 'key' }, label),
       input,
       h(

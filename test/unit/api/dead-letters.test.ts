@@ -33,6 +33,16 @@ test('a reading whose turn does not come in time, and one too many in the line, 
   assert.equal((await deadLetters.list(selection, asking())).letters.length, 5)
 })
 
+test('letters whose bodies are as large as can be are all seen, and those that make long answers as many as fit', async () => {
+  const body = 'x'.repeat(2 ** 20)
+  const large = build({ messages: ids.map((id) => ({ ...letterOf(id, {}), Body: body })) })
+  const all = await large.deadLetters.list(selection, asking())
+  assert.deepEqual([all.letters.map(idOf), all.more], [ids, false])
+  const long = build({ messages: ids.map((id) => letterOf(id, { reason: 'x'.repeat(2 ** 19) })) })
+  const some = await long.deadLetters.list(selection, asking())
+  assert.deepEqual([some.letters.length, some.more], [2, true])
+})
+
 test('when the client goes away in the middle, all is given back, and the next call sees it', async () => {
   const { deadLetters, dlq, holdUp, goOn } = build({ batch: 2 })
   const gone = new AbortController()

@@ -11,6 +11,7 @@ export const en = {
   access: {
     keyTitle: 'An API key is needed',
     keyHint: 'It is kept in this tab alone, until you close it.',
+    unknown: 'That key is not known.',
     key: 'API key',
     enter: 'Use this key',
     close: 'Not now',

@@ -12,6 +12,7 @@ export const ko: Words = {
   access: {
     keyTitle: 'API 키가 필요합니다',
     keyHint: '키는 이 탭을 닫을 때까지 이 탭에만 보관됩니다.',
+    unknown: '알 수 없는 키입니다.',
     key: 'API 키',
     enter: '이 키 사용',
     close: '나중에',
