@@ -10,6 +10,8 @@ import { startPipeline } from '../../services/local/pipeline.ts'
 import { drawSamplePictures } from '../../services/local/sample-pictures.ts'
 import { openBrowser, phone } from './browser.ts'
 import { provideChromium } from './chromium.ts'
+import { openPromenade } from './promenade.ts'
+import { startStepper } from './stepper.ts'
 
 const say = (line: string) => console.error(line)
 const outDir = fileURLToPath(new URL('../../services/api/web/screenshots', import.meta.url))
@@ -40,11 +42,13 @@ try {
     await keep(page, 'result', { fullPage: true })
     await page.getByRole('link', { name: en.shell.views.gallery }).click()
     await page.getByRole('article').nth(2).waitFor()
-    await page.waitForLoadState('networkidle')
+    await shown(page)
     await keep(page, 'gallery')
     await page.getByRole('link', { name: en.shell.views.operations }).click()
     await page.getByRole('button', { name: en.operations.letters.look }).click()
     await page.getByRole('checkbox').first().waitFor()
+    // It has told of what it has done since.
+    await page.getByRole('cell', { name: /\d ×$/ }).waitFor({ timeout: 60_000 })
     await keep(page, 'operators', { fullPage: true })
   })
   await browser.visit({ ...desktop, baseURL, locale: 'ko-KR', colorScheme: 'dark' }, async ({ page }) => {
@@ -55,12 +59,34 @@ try {
   await browser.visit({ ...phone, baseURL }, async ({ page }) => {
     await page.goto(address)
     await toBePlayed(page)
-    await keep(page, 'phone', { fullPage: true })
+    await keep(page, 'phone')
   })
+  await keepComposing()
 } finally {
   await browser.close()
   await pipeline.close()
   await rm(folder, { recursive: true, force: true })
+}
+
+/** With a consumer that stands still there. */
+async function keepComposing(): Promise<void> {
+  const promenade = await openPromenade()
+  const stepper = await startStepper(promenade.stack.env.AWS_ENDPOINT_URL!)
+  try {
+    stepper.hold('composing')
+    await promenade.withConsumer(stepper, () =>
+      promenade.visit(desktop, async ({ page }) => {
+        await upload(page, join(folder, 'harbour.png'))
+        await page.locator('[aria-current=step]', { hasText: '%' }).waitFor()
+        await keep(page, 'composing')
+        stepper.release('composing')
+        await page.getByRole('heading', { name: en.result.music }).waitFor()
+      }),
+    )
+  } finally {
+    await stepper.close()
+    await promenade.close()
+  }
 }
 
 async function brokenPicture(): Promise<string> {
@@ -78,10 +104,15 @@ async function upload(page: Page, picture: string): Promise<void> {
 /** The waveform is drawn when the length is known. */
 async function toBePlayed(page: Page): Promise<void> {
   await page.getByText('0:20').waitFor()
-  await page
-    .locator('img')
-    .first()
-    .evaluate((image: HTMLImageElement) => image.decode())
+  await shown(page)
+}
+
+async function shown(page: Page): Promise<void> {
+  for (const image of await page.locator('img').all()) {
+    await image.scrollIntoViewIfNeeded()
+    await image.evaluate((each: HTMLImageElement) => each.decode())
+  }
+  await page.evaluate('scrollTo(0, 0)')
 }
 
 async function keep(page: Page, name: string, options: PageScreenshotOptions = {}): Promise<void> {
