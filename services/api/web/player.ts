@@ -100,9 +100,11 @@ export function showPlayer(
     const deadline = createDeadline(musicMs, signal)
     deadline.start()
     try {
-      let response = await fetch(url, { signal: deadline.signal })
+      // What the gallery has played from the same address is kept without the store's leave for pages to read it.
+      const request = { signal: deadline.signal, cache: 'reload' } as const
+      let response = await fetch(url, request)
       // It has expired.
-      if (response.status === 403) response = await fetch(await addressAnew(), { signal: deadline.signal })
+      if (response.status === 403) response = await fetch(await addressAnew(), request)
       if (!response.ok) throw new Error(`Expected the music, and the store answered ${response.status}`)
       return await response.blob()
     } finally {
