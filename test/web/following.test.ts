@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core'
 import { resultAddress } from '../../services/api/web/address.ts'
 import { en } from '../../services/api/web/words/en.ts'
 import { ko } from '../../services/api/web/words/ko.ts'
+import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { startTcpProxy } from '../tcp-proxy.ts'
 import { expectSuitable } from './browser.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
@@ -32,7 +33,7 @@ test('who loads the page anew in the middle sees the work where it is, and its e
       await atStage(page, 'composing')
       await page.reload()
       await atStage(page, 'composing')
-      assert.equal(await page.getByRole('img', { name: en.result.picture('reloaded') }).isVisible(), true)
+      await page.getByRole('img', { name: en.result.picture('reloaded') }).waitFor()
       stepper.release('composing')
       await finished(page)
     })
@@ -88,14 +89,21 @@ test('an API that is away for a while is told so; the page goes on by itself whe
   }
 })
 
-test('work is canceled at once when its user wants so', async () => {
+test('a second attempt is told of, and work is canceled at once when its user wants so', async () => {
   const key = 'uploads/canceled.jpg'
   await promenade.upload(key)
   stepper.hold('composing')
   await promenade.visit({}, async ({ page }) => {
     await page.goto(`/${resultAddress({ key })}`)
-    // The consumer hears of it when it renews its lease.
-    await promenade.withConsumer({ ...stepper, settings: { ...stepper.settings, LEASE_SECONDS: '3' } }, async () => {
+    let attempts = 0
+    const compose: Inference['compose'] = async (...clip) => {
+      if (++attempts === 1) throw new Error('out of memory')
+      return stepper.inference.compose!(...clip)
+    }
+    // A cancellation is heard of when the lease is renewed.
+    const settings = { ...stepper.settings, LEASE_SECONDS: '3' }
+    await promenade.withConsumer({ inference: { ...stepper.inference, compose }, settings }, async () => {
+      await page.getByText(en.result.attempt(2)).waitFor()
       await atStage(page, 'composing')
       await page.getByRole('button', { name: en.result.cancel }).click()
       await page.getByRole('heading', { level: 2, name: en.result.canceled }).waitFor()

@@ -102,6 +102,7 @@ test('one music at a time is played, and a result is led to', async () => {
       await page.waitForFunction((element) => !(element as HTMLAudioElement).paused, await audio.elementHandle())
     }
     await page.waitForFunction((element) => (element as HTMLAudioElement).paused, await one.elementHandle())
+    assert.equal(await one.evaluate((audio: HTMLAudioElement) => audio.ended), false)
     await expectSuitable(page)
     await exhibits(page).first().getByRole('link', { name: en.gallery.details }).click()
     await page.getByRole('heading', { name: en.result.music }).waitFor()

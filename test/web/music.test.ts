@@ -63,7 +63,7 @@ test('the music of a picture is ten seconds that play, and that are downloaded a
       const downloading = page.waitForEvent('download')
       await page.getByRole('link', { name: ko.result.download }).click()
       const download = await downloading
-      assert.equal(download.suggestedFilename(), '저녁-바다-take0.wav')
+      assert.equal(download.suggestedFilename(), '저녁-바다-take1.wav')
       assert.ok((await buffer(await download.createReadStream())).equals(await storedMusic(result)))
       await expectDetails(page, result)
       await expectSuitable(page)

@@ -104,7 +104,7 @@ test('the progress bar moves while the picture is sent; what is canceled can be 
         uploadThroughput,
       })
     await page.goto('/')
-    await slowDown(40_000)
+    await slowDown(15_000)
     const file = await jpeg('large.jpg')
     const buffer = Buffer.concat([file.buffer, Buffer.alloc(maxImageBytes - file.buffer.length)])
     await choosePicture(page, en, { ...file, buffer })
@@ -125,6 +125,34 @@ test('the progress bar moves while the picture is sent; what is canceled can be 
     await slowDown(-1)
     await page.getByRole('button', { name: en.upload.upload, exact: true }).click()
     assert.ok(buffer.equals(await object(await resultKey(page))))
+  })
+  await promenade.withConsumer({}, promenade.drained)
+})
+
+test('an upload that fails is tried again when its user wants so', async () => {
+  await promenade.visit({}, async ({ page, context, expectTrouble }) => {
+    await page.goto('/')
+    expectTrouble(/ERR_INTERNET_DISCONNECTED|status of 403/)
+    await context.setOffline(true)
+    const file = await jpeg('again.jpg')
+    await choosePicture(page, en, file)
+    await page.getByRole('alert').getByText(en.errors.NETWORK_ERROR).waitFor()
+    await context.setOffline(false)
+    // As the bucket says when the form is too old.
+    await page.route(`**/${promenade.bucket}`, (route) =>
+      route.fulfill({
+        status: 403,
+        headers: { 'access-control-allow-origin': '*' },
+        contentType: 'application/xml',
+        body: '<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: Policy expired.</Message></Error>',
+      }),
+    )
+    await page.getByRole('button', { name: en.shell.again }).click()
+    const refused = page.getByRole('alert').filter({ hasText: en.errors.UPLOAD_REFUSED })
+    await refused.getByText('The bucket answered 403 AccessDenied').waitFor()
+    await page.unrouteAll()
+    await refused.getByRole('button', { name: en.shell.again }).click()
+    assert.ok(file.buffer.equals(await object(await resultKey(page))))
   })
   await promenade.withConsumer({}, promenade.drained)
 })
