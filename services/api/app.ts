@@ -3,7 +3,6 @@ import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import type { Presigner } from '#shared/aws/presign.ts'
 import type { Queue } from '#shared/aws/queue.ts'
-import { objectUrl } from '#shared/contract/key.ts'
 import type { Database } from '#shared/db/client.ts'
 import type { Orders } from '#shared/db/orders.ts'
 import type { Results } from '#shared/db/results.ts'
@@ -139,8 +138,7 @@ export async function createApp({
   const inquiry = createInquiry({ reader, objects, watcher, bucket, onLambda })
   app.addHook('preClose', async () => watcher.close())
   await app.register(documentationRoutes({ onLambda }))
-  const storeOrigin = new URL(endpoint ?? objectUrl({ bucket, region, key: '' })).origin
-  if (page) await app.register(pageRoutes({ page, storeOrigin, onLambda }))
+  if (page) await app.register(pageRoutes({ page, presigner, onLambda }))
   await app.register(healthRoutes({ database, objects }))
   await app.register(async (operators) => {
     access.close(operators)

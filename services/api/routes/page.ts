@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsync } from 'fastify'
+import type { Presigner } from '#shared/aws/presign.ts'
 import type { Page } from '../page.ts'
 import { sendProblem } from '../plugins/problem.ts'
 
@@ -9,24 +10,26 @@ const noncePlace = '{nonce}'
 
 /**
  * `/`, the page to try Promenade, and the files that it names: open to everyone, since they hold nothing that the source
- * does not; what the page then asks for needs a key as ever. `storeOrigin` is where presigned addresses lead.
+ * does not; what the page then asks for needs a key as ever.
  */
 export function pageRoutes({
   page,
-  storeOrigin,
+  presigner,
   onLambda,
 }: {
   page: Page
-  storeOrigin: string
+  presigner: Pick<Presigner, 'get'>
   onLambda: boolean
 }): FastifyPluginAsync {
   // There are no pages at /docs on Lambda.
   const html = onLambda ? page.html.replace(/.*rel="help".*\n/, '') : page.html
   return async (app) => {
     app.get('/', { schema: { hide: true } }, async (_request, reply) => {
+      // Where presigned addresses lead, by region and name of the bucket, is the SDK's to know.
+      const { url } = await presigner.get({ key: 'uploads/any', expiresInSeconds: 1 })
       const nonce = randomBytes(16).toString('base64')
       reply.headers({
-        'content-security-policy': contentSecurityPolicy(nonce, storeOrigin),
+        'content-security-policy': contentSecurityPolicy(nonce, new URL(url).origin),
         'cross-origin-opener-policy': 'same-origin',
         'cache-control': 'no-store',
       })

@@ -5,6 +5,11 @@ export interface GalleryFilters {
   style?: string | undefined
 }
 
+/** Browsers would lead to another than such a key. */
+export function hasAddress(key: string): boolean {
+  return !/(^|\/)\.\.?(\/|$)/.test(key)
+}
+
 /** Leads to one result, now and later. */
 export function resultAddress({ key, version, take }: Pick<Result, 'key' | 'version' | 'take'>): string {
   return `#/results/${key.split('/').map(encodeURIComponent).join('/')}${queryOf({ version, take })}`

@@ -1,4 +1,4 @@
-import { resultAddress } from './address.ts'
+import { hasAddress, resultAddress } from './address.ts'
 import { h } from './dom.ts'
 import { describeCode } from './fault.ts'
 import type { DeadLetter, ReplayedLetter } from './operator-api.ts'
@@ -79,7 +79,7 @@ function rowOf(letter: DeadLetter, onchange: () => void) {
     code && h('small', { class: 'quiet', lang: 'en' }, code, reason && `: ${reason}`),
     h('span', { class: 'unseen' }, keys.join(', ') || id),
   )
-  const pictures = keys.map((key) => h('a', { href: resultAddress({ key }) }, key))
+  const pictures = keys.map((key) => (hasAddress(key) ? h('a', { href: resultAddress({ key }) }, key) : key))
   const cells = [
     h('label', { class: 'check' }, box, why),
     h('span', { class: 'prose' }, ...(pictures.length ? pictures : [notKnown])),

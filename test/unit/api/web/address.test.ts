@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { galleryAddress, resultAddress } from '../../../../services/api/web/address.ts'
+import { galleryAddress, hasAddress, resultAddress } from '../../../../services/api/web/address.ts'
 
 test('a result is led to by its key, whatever is in it, its version and its take', () => {
   const key = 'uploads/그림 1/a+b%?#&.jpg'
@@ -10,6 +10,11 @@ test('a result is led to by its key, whatever is in it, its version and its take
   assert.equal(path!.split('/').map(decodeURIComponent).join('/'), key)
   assert.equal(new URLSearchParams(query).get('version'), 'v/1')
   assert.equal(resultAddress({ key: 'uploads/1.jpg' }), '#/results/uploads/1.jpg')
+})
+
+test('a key that browsers would take for another has no address', () => {
+  assert.deepEqual(['uploads/a/../b.jpg', 'uploads/./b.jpg', 'uploads/..'].map(hasAddress), [false, false, false])
+  assert.deepEqual(['uploads/a..b.jpg', 'uploads/.hidden', 'uploads/a...'].map(hasAddress), [true, true, true])
 })
 
 test('the gallery is led to with the filters in force alone', () => {
