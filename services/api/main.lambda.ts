@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import awsLambdaFastify from '@fastify/aws-lambda'
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
@@ -7,11 +8,11 @@ import { createPage, readPageSources } from './page.ts'
 import { readSecretSettings } from './secret-settings.ts'
 import { createService, optionalSettings, serviceSettings } from './service.ts'
 
-/** Beside the module that runs. */
-const pageFolder = 'page'
+/** Beside the bundled module; run from its sources, the API is without a page. */
+const pageFolder = join(import.meta.dirname, 'page')
 
 const env = await readSecretSettings(process.env)
-const page = await createPage(await readPageSources(join(import.meta.dirname, pageFolder)))
+const page = existsSync(pageFolder) ? await createPage(await readPageSources(pageFolder)) : undefined
 const { app } = await createService(readConfig(serviceSettings, env, optionalSettings), { onLambda: true, page })
 const answer = awsLambdaFastify(app, { decorateRequest: false, parseCommaSeparatedQueryParams: false })
 await app.ready()

@@ -54,7 +54,7 @@ const lambdaConnections = 2
 /** The API with all that it stands on, not listening yet. Throws ConfigError. */
 export async function createService(
   config: Config<(typeof serviceSettings)[number]> & Partial<Config<(typeof optionalSettings)[number]>>,
-  { onLambda = false, page }: { onLambda?: boolean; page?: Page } = {},
+  { onLambda = false, page }: { onLambda?: boolean; page?: Page | undefined } = {},
 ) {
   const access = {
     auth: config.AUTH ?? { keys: readApiKeys(config.API_KEYS ?? '') },

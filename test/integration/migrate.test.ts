@@ -43,6 +43,7 @@ test('two runners at once apply every statement once between them, and a third n
   assert.deepEqual(await tables(), [
     'art_analysis',
     'art_labels',
+    'consumers',
     'jobs',
     'promenade_migrations',
     'webhook_deliveries',
