@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { BrowserContextOptions, Page } from 'playwright-core'
+import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
+import type { Problem } from '#shared/contract/result.ts'
+import { resultAddress } from '../../services/api/web/address.ts'
 import { en } from '../../services/api/web/words/en.ts'
 import { ko } from '../../services/api/web/words/ko.ts'
-import { expectAccessible, expectNoSideways, phone } from './browser.ts'
+import { expectAccessible, expectNoSideways, expectSuitable, phone } from './browser.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
 
+const codes = Object.entries(errorCodes) as [ErrorCode, (typeof errorCodes)[ErrorCode]][]
 const maxFirstLoadBytes = 200_000
 const looks: [name: string, options: BrowserContextOptions, words: typeof en][] = [
   ['in English', { locale: 'en-GB' }, en],
@@ -44,6 +48,39 @@ for (const [name, options, words] of looks) {
   })
 }
 
+for (const [words, locale] of [
+  [en, 'en-GB'],
+  [ko, 'ko-KR'],
+] as const) {
+  test(`each code that a job can fail with is told in words, in ${locale}`, async () => {
+    await promenade.visit({ locale }, async ({ page }) => {
+      await page.goto('/')
+      for (const [code, { title: message, retryable }] of codes) {
+        await show(page, `uploads/failed-${code}.jpg`, { error: { code, message, retryable } })
+        const failure = page.getByRole('region', { name: words.result.failed })
+        await failure.getByText(words.errors[code]).waitFor()
+        await failure.getByText(code, { exact: true }).waitFor()
+      }
+      await expectSuitable(page)
+    })
+  })
+}
+
+test('each code that the API can answer with is told in words, or waited for', async () => {
+  await promenade.visit({}, async ({ page, expectTrouble }) => {
+    expectTrouble(/the server responded with a status of/)
+    await page.goto('/')
+    for (const [code, { status, title, retryable }] of codes) {
+      const problem = { type: 'about:blank', title, status, code }
+      await show(page, `uploads/answered-${code}.jpg`, { problem })
+      const { away, lost } = en.result
+      const waiting = page.getByRole('status').getByText(code === 'TIMEOUT' ? lost : away(code))
+      if (code === 'UNAUTHORIZED') await page.getByRole('button', { name: en.access.close }).click()
+      await (retryable ? waiting : page.getByRole('alert').getByText(en.errors[code])).waitFor()
+    }
+  })
+})
+
 test('the keyboard alone leads past the header, and from view to view and back', async () => {
   await promenade.visit({}, async ({ page }) => {
     await page.goto('/')
@@ -77,3 +114,14 @@ test(`the first load is of less than ${maxFirstLoadBytes / 1000} kB`, async (t) 
 })
 
 const focused = (page: Page) => page.evaluate('document.activeElement.textContent')
+
+/** The view of a result for which the API answers so. */
+async function show(page: Page, key: string, { error, problem }: { error?: object; problem?: Problem }): Promise<void> {
+  const failed = `id: 1\ndata: ${JSON.stringify({ key, status: 'failed', error })}\n\n`
+  await page.route(`**/v1/results/${key}?*`, (route) =>
+    problem
+      ? route.fulfill({ status: problem.status, contentType: 'application/problem+json', json: problem })
+      : route.fulfill({ contentType: 'text/event-stream', body: failed }),
+  )
+  await page.goto(`/${resultAddress({ key })}`)
+}
