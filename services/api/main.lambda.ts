@@ -12,7 +12,7 @@ import { createService, optionalSettings, serviceSettings } from './service.ts'
 const pageFolder = join(import.meta.dirname, 'page')
 
 const env = await readSecretSettings(process.env)
-const page = existsSync(pageFolder) ? await createPage(await readPageSources(pageFolder)) : undefined
+const page = existsSync(pageFolder) ? createPage(await readPageSources(pageFolder)) : undefined
 const { app } = await createService(readConfig(serviceSettings, env, optionalSettings), { onLambda: true, page })
 const answer = awsLambdaFastify(app, { decorateRequest: false, parseCommaSeparatedQueryParams: false })
 await app.ready()

@@ -18,7 +18,7 @@ await runCommandLine(command)
 
 async function serve(): Promise<void> {
   const config = readConfig(settingNames, process.env, optionalSettings)
-  const { app, logger, start, close } = await createService(config, { page: await createPage(await bundlePage()) })
+  const { app, logger, start, close } = await createService(config, { page: createPage(await bundlePage()) })
   try {
     await app.listen({
       host: config.HOST,

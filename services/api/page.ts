@@ -14,8 +14,12 @@ export interface Page {
 interface PageFile {
   contentType: string
   body: Buffer
-  encoded: { br: Buffer; gzip: Buffer }
+  /** Compressed when it is first asked for: a function that has just started has other things to do. */
+  encode(encoding: Encoding): Promise<Buffer>
 }
+
+const compress = { br: promisify<Buffer, Buffer>(brotliCompress), gzip: promisify<Buffer, Buffer>(gzip) }
+export type Encoding = keyof typeof compress
 
 /** What a page is made of: the names that the document, the first, has for the others. */
 export const pageNames = ['index.html', 'main.js', 'style.css', 'icon.svg'] as const
@@ -27,16 +31,23 @@ const contentTypes: Record<string, string> = {
   '.svg': 'image/svg+xml',
 }
 
-/** Names each file after its content, so that browsers need never ask for it again, and compresses it. */
-export async function createPage({ 'index.html': document, ...sources }: PageSources): Promise<Page> {
+/** Names each file after its content, so that browsers need never ask for it again. */
+export function createPage({ 'index.html': document, ...sources }: PageSources): Page {
   let html = document.toString()
   const files = new Map<string, PageFile>()
   for (const [name, body] of Object.entries(sources)) {
     const digest = createHash('sha256').update(body).digest('hex').slice(0, 12)
     const named = name.replace(/(?=\.\w+$)/, `-${digest}`)
     html = html.replaceAll(`/web/${name}`, `/web/${named}`)
-    const encoded = { br: await promisify(brotliCompress)(body), gzip: await promisify(gzip)(body) }
-    files.set(named, { contentType: contentTypes[extname(name)]!, body, encoded })
+    const encoded: { [encoding in Encoding]?: Promise<Buffer> } = {}
+    files.set(named, {
+      contentType: contentTypes[extname(name)]!,
+      body,
+      encode(encoding) {
+        encoded[encoding] ??= compress[encoding](body)
+        return encoded[encoding]
+      },
+    })
   }
   return { html, files }
 }

@@ -77,7 +77,7 @@ test('the bundled API answers the events of an HTTP API', async (t) => {
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
     SECRETS: JSON.stringify({ DATABASE_URL: 'arn:database', API_KEYS: 'arn:keys' }),
   }
-  const page = await createPage(await bundlePage())
+  const page = createPage(await bundlePage())
   const script = [...page.files.keys()].find((name) => name.endsWith('.js'))
   const events = [
     eventOf('/healthz'),

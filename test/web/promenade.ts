@@ -12,7 +12,7 @@ export type Promenade = Awaited<ReturnType<typeof openPromenade>>
 
 /** The whole stack with the page, and a browser to visit it. One for a file of tests, which closes it. */
 export async function openPromenade(options: Partial<AppOptions> = {}) {
-  const whole = await startWholeStack({ page: await createPage(await bundlePage()), maxImageBytes, ...options })
+  const whole = await startWholeStack({ page: createPage(await bundlePage()), maxImageBytes, ...options })
   const browser = await openBrowser().catch(async (error: unknown) => {
     await whole.close()
     throw error

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Presigner } from '#shared/aws/presign.ts'
-import type { Page } from '../page.ts'
+import type { Encoding, Page } from '../page.ts'
 import { sendProblem } from '../plugins/problem.ts'
 
 const aYear = 365 * 24 * 60 * 60
@@ -42,13 +42,13 @@ export function pageRoutes({
       const encoding = encodingFor(request.headers['accept-encoding'])
       if (encoding) reply.header('content-encoding', encoding)
       reply.headers({ vary: 'accept-encoding', 'cache-control': `public, max-age=${aYear}, immutable` })
-      return reply.type(file.contentType).send(encoding ? file.encoded[encoding] : file.body)
+      return reply.type(file.contentType).send(encoding ? await file.encode(encoding) : file.body)
     })
   }
 }
 
 /** Every browser takes one of the two; what else asks, and however it weighs them, is sent the file as it is. */
-function encodingFor(accepted: string | undefined): 'br' | 'gzip' | undefined {
+function encodingFor(accepted: string | undefined): Encoding | undefined {
   const names = accepted?.split(',').map((each) => each.trim()) ?? []
   return (['br', 'gzip'] as const).find((each) => names.includes(each))
 }

@@ -11,7 +11,7 @@ let page: Page
 let app: Awaited<ReturnType<typeof createApp>>
 
 before(async () => {
-  page = await createPage(await bundlePage())
+  page = createPage(await bundlePage())
   app = await createApp(apiOptions({ page, bucket: 'pictures', auth: { keys: readApiKeys('a-key-for-the-tests') } }))
 })
 
