@@ -5,7 +5,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { type Inference, startInference } from '../../services/consumer/onnx/inference.ts'
-import { buildTinyModels } from '../tiny-models.ts'
+import { buildTinyModels, tinyInference } from '../tiny-models.ts'
 
 const forever = { signal: new AbortController().signal, onProgress() {} }
 
@@ -16,12 +16,8 @@ let pid: number
 before(async () => {
   modelDir = await buildTinyModels()
   inference = await startInference({
+    ...tinyInference,
     modelDir,
-    musicModel: 'tiny-random-musicgen',
-    classifierModel: 'tiny-random-clip',
-    executionProviders: ['cpu'],
-    batchSize: 1,
-    batchWaitMs: 0,
     maxGenerationSeconds: 600,
     logger: {
       info(fields: { pid?: number }) {
@@ -30,8 +26,6 @@ before(async () => {
       warn() {},
       error() {},
     },
-    env: process.env,
-    signal: forever.signal,
   })
 })
 

@@ -4,9 +4,9 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RetryableFailure } from '#shared/failure.ts'
 import { type Inference, startInference } from '../../services/consumer/onnx/inference.ts'
-import { buildTinyModels } from '../tiny-models.ts'
+import { buildTinyModels, tinyInference } from '../tiny-models.ts'
 
-const silent = { info() {}, warn() {}, error() {} }
+const silent = tinyInference.logger
 const clip = { prompt: 'a slow baroque sarabande for harpsichord', seed: 7, seconds: 10 }
 const forever = { signal: new AbortController().signal, onProgress() {} }
 
@@ -15,18 +15,7 @@ let options: Parameters<typeof startInference>[0]
 
 before(async () => {
   modelDir = await buildTinyModels()
-  options = {
-    modelDir,
-    musicModel: 'tiny-random-musicgen',
-    classifierModel: 'tiny-random-clip',
-    executionProviders: ['cpu'],
-    batchSize: 4,
-    batchWaitMs: 50,
-    maxGenerationSeconds: 60,
-    logger: silent,
-    env: process.env,
-    signal: new AbortController().signal,
-  }
+  options = { ...tinyInference, modelDir, batchSize: 4, batchWaitMs: 50 }
 })
 
 after(() => rm(modelDir, { recursive: true }))

@@ -3,14 +3,13 @@ import { rm } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { GetObjectCommand } from '@aws-sdk/client-s3'
-import { pino } from 'pino'
 import type { Page } from 'playwright-core'
 import type { Result } from '#shared/contract/result.ts'
 import { en } from '../../services/api/web/words/en.ts'
 import { ko } from '../../services/api/web/words/ko.ts'
 import { type Inference, startInference } from '../../services/consumer/onnx/inference.ts'
 import { drawPicture } from '../picture.ts'
-import { buildTinyModels } from '../tiny-models.ts'
+import { buildTinyModels, tinyInference } from '../tiny-models.ts'
 import { expectSuitable, phone } from './browser.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
 import { choosePicture, resultKey, tabTo } from './visitor.ts'
@@ -24,18 +23,7 @@ let inference: Inference
 
 before(async () => {
   modelDir = await buildTinyModels()
-  inference = await startInference({
-    modelDir,
-    musicModel: 'tiny-random-musicgen',
-    classifierModel: 'tiny-random-clip',
-    executionProviders: ['cpu'],
-    batchSize: 1,
-    batchWaitMs: 0,
-    maxGenerationSeconds: 60,
-    logger: pino({ enabled: false }),
-    env: process.env,
-    signal: new AbortController().signal,
-  })
+  inference = await startInference({ ...tinyInference, modelDir })
   promenade = await openPromenade()
 })
 
