@@ -22,7 +22,7 @@ const compress = { br: promisify<Buffer, Buffer>(brotliCompress), gzip: promisif
 export type Encoding = keyof typeof compress
 
 /** What a page is made of: the names that the document, the first, has for the others. */
-export const pageNames = ['index.html', 'main.js', 'style.css', 'icon.svg'] as const
+const pageNames = ['index.html', 'main.js', 'style.css', 'icon.svg'] as const
 export type PageSources = Record<(typeof pageNames)[number], Buffer>
 
 const contentTypes: Record<string, string> = {

@@ -24,7 +24,7 @@ export const presignedParameters = {
   ),
 }
 
-export interface Presigning {
+interface Presigning {
   music_url?: 'presigned' | undefined
   image_url?: 'presigned' | undefined
 }

@@ -9,7 +9,7 @@ import { words } from './words.ts'
 const keyPattern = '\\s*[!-~]+\\s*'
 
 export type Session = ReturnType<typeof createSession>
-export type Client = ReturnType<typeof connect>
+type Client = ReturnType<typeof connect>
 
 /** Speaks to the API that has served the page, with the key that the user has given once it asks for one. */
 export function createSession() {
