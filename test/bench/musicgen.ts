@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decoderRows, musicDecoder } from '#shared/model/graph.ts'
 import { type MusicManifest, manifestFile } from '#shared/model/manifest.ts'
+import { onnxProcessEnv } from '../../services/consumer/onnx/process-env.ts'
 import type { Size } from './musicgen-shape.ts'
 import type { LoopFigures, Precision, Task } from './musicgen-task.ts'
 import type { Loss } from './quantisation-loss.ts'
@@ -113,6 +114,7 @@ async function perform<T>(task: Task): Promise<{ figures: T; peakBytes: number }
   const { promise, resolve, reject } = Promise.withResolvers<{ figures: T; peakBytes: number }>()
   const child = fork(fileURLToPath(new URL('musicgen-task.ts', import.meta.url)), [JSON.stringify(task)], {
     timeout: 1000 * taskSeconds,
+    env: { ...onnxProcessEnv, ...process.env },
   })
   child.once('message', (message) => resolve(message as { figures: T; peakBytes: number }))
   child.once('error', reject)

@@ -6,6 +6,7 @@ import type { Classification } from '../classifier/classifier.ts'
 import type { Clip, Pcm } from '../musicgen/composer.ts'
 import type { Generation, InferenceOptions, Request, Response } from './channel.ts'
 import { readModel } from './model-folder.ts'
+import { onnxProcessEnv } from './process-env.ts'
 
 interface Logger {
   info(fields: object, message: string): void
@@ -86,8 +87,7 @@ export async function startInference(
     const wanted = executionProvider ? { executionProviders: [executionProvider] } : {}
     const started = fork(entry, [JSON.stringify({ ...inferenceOptions, ...wanted })], {
       serialization: 'advanced',
-      // Else it tells Microsoft what it runs on, and keeps a log of that in the temporary folder.
-      env: { ORT_DISABLE_TELEMETRY: '1', ...env },
+      env: { ...onnxProcessEnv, ...env },
     })
     child = started
     let fatal: string | undefined
