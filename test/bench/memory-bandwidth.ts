@@ -1,54 +1,76 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
-const bytesPerThread = 256 * 2 ** 20
-const rounds = 6
-/** Searching one buffer for a byte it does not have, comparing two equal ones: the C library's loops of vectors. */
+/** More than the caches hold. */
+const bytesPerThread = 128 * 2 ** 20
+const rounds = 2
+/** Searching a buffer for a byte it does not have, comparing its equal halves: the C library's loops of vectors. */
 const readings = ['search', 'compare'] as const
 
-interface Task {
-  reading: (typeof readings)[number]
-  gate: SharedArrayBuffer
-  threads: number
+/**
+ * Tells whenever it is asked how many bytes per second all cores read from memory together, by the faster way of
+ * reading. What neighbours leave of a shared machine's memory changes within seconds: what is compared with it must be of
+ * the same moment.
+ */
+export function startBandwidthProbe() {
+  const child = fork(fileURLToPath(import.meta.url))
+  const ended = once(child, 'close').then(() => {
+    throw new Error('the process that measures the bandwidth has ended')
+  })
+  ended.catch(() => {})
+  return {
+    async measure(): Promise<number> {
+      child.send('measure')
+      const [bytesPerSecond] = await Promise.race([once(child, 'message'), ended])
+      return bytesPerSecond
+    },
+    close(): void {
+      child.kill()
+    },
+  }
 }
 
-/** Bytes per second that all cores read from memory together, by the faster way of reading. */
-export async function measureMemoryBandwidth(): Promise<number> {
+if (isMainThread && process.send) {
   const threads = availableParallelism()
-  let best = 0
-  for (const reading of readings) {
-    const task: Task = { reading, gate: new SharedArrayBuffer(8), threads }
+  const gate = new SharedArrayBuffer(4)
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(new URL(import.meta.url), { workerData: { gate, threads } }),
+  )
+  process.on('disconnect', () => process.exit())
+  process.on('message', async () => {
     const perThread = await Promise.all(
-      Array.from({ length: threads }, async () => {
-        const worker = new Worker(new URL(import.meta.url), { workerData: task })
-        const { promise, resolve, reject } = Promise.withResolvers<number[]>()
-        worker.once('message', resolve).once('error', reject)
-        return promise
+      workers.map(async (worker) => {
+        worker.postMessage('measure')
+        const [seconds] = await once(worker, 'message')
+        return seconds as number[]
       }),
     )
-    for (let round = 0; round < rounds; round++) {
-      const slowest = Math.max(...perThread.map((seconds) => seconds[round]!))
-      best = Math.max(best, (threads * bytesPerThread) / slowest)
-    }
-  }
-  return best
-}
-
-if (!isMainThread) {
-  const { reading, gate, threads } = workerData as Task
+    const slowest = readings.map((_, i) => Math.max(...perThread.map((seconds) => seconds[i]!)))
+    process.send!((threads * rounds * bytesPerThread) / Math.min(...slowest))
+  })
+} else if (!isMainThread) {
+  const { gate, threads } = workerData as { gate: SharedArrayBuffer; threads: number }
   const arrived = new Int32Array(gate)
-  const half = bytesPerThread / (reading === 'compare' ? 2 : 1)
-  const buffers = [Buffer.alloc(half, 1), Buffer.alloc(reading === 'compare' ? half : 0, 1)]
-  const seconds: number[] = []
-  for (let round = 0; round < rounds; round++) {
-    // All threads begin each round together.
-    const all = threads * (round + 1)
-    if (Atomics.add(arrived, 0, 1) === all - 1) Atomics.notify(arrived, 0)
-    for (let now = Atomics.load(arrived, 0); now < all; now = Atomics.load(arrived, 0)) Atomics.wait(arrived, 0, now)
-    const start = performance.now()
-    const same = reading === 'search' ? buffers[0]!.indexOf(2) === -1 : buffers[0]!.equals(buffers[1]!)
-    seconds.push((performance.now() - start) / 1000)
-    if (!same) throw new Error('the buffers were filled alike')
-  }
-  parentPort!.postMessage(seconds)
+  const buffer = Buffer.alloc(bytesPerThread, 1)
+  const [front, back] = [buffer.subarray(0, bytesPerThread / 2), buffer.subarray(bytesPerThread / 2)]
+  let last = 0
+  parentPort!.on('message', () => {
+    const seconds = readings.map((reading) => {
+      // All threads begin each reading together.
+      last += threads
+      if (Atomics.add(arrived, 0, 1) === last - 1) Atomics.notify(arrived, 0)
+      for (let now = Atomics.load(arrived, 0); now < last; now = Atomics.load(arrived, 0)) Atomics.wait(arrived, 0, now)
+      const start = performance.now()
+      for (let round = 0; round < rounds; round++) {
+        const same = reading === 'search' ? !buffer.includes(2) : front.equals(back)
+        if (!same) throw new Error('the buffer was filled with one value')
+      }
+      return (performance.now() - start) / 1000
+    })
+    parentPort!.postMessage(seconds)
+  })
 }

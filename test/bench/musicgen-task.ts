@@ -10,7 +10,7 @@ import { buildMusicgen } from '../../services/models/musicgen/build.ts'
 import { writeRandomMusicgen } from '../../services/models/musicgen/tiny.ts'
 import { createGraph } from '../../services/models/onnx-graph.ts'
 import { createPooledWeights } from '../../services/models/random-weights.ts'
-import { measureMemoryBandwidth } from './memory-bandwidth.ts'
+import { startBandwidthProbe } from './memory-bandwidth.ts'
 import { type Size, shapes } from './musicgen-shape.ts'
 import { measureLoss } from './quantisation-loss.ts'
 import { float32, int64 } from './tensor.ts'
@@ -20,7 +20,6 @@ export type Precision = MusicManifest['precision']
 export type Task =
   | { type: 'checkpoint'; dir: string; size: Size }
   | { type: 'build'; checkpointDir: string; outDir: string; precision: Precision; withLogits?: boolean }
-  | { type: 'bandwidth' }
   | { type: 'loop'; dir: string; executionProviders: string[]; batch: number; seconds: number }
   | { type: 'baseline'; dir: string; executionProviders: string[]; seconds: number }
   | { type: 'loss'; exactDir: string; dir: string; executionProviders: string[] }
@@ -32,6 +31,8 @@ export interface LoopFigures {
   decoder_seconds: number
   audio_decoder_seconds: number
   steps: number
+  /** Of what the memory gave after each chunk of steps, the harmonic mean. */
+  bandwidth_bytes_per_second: number
 }
 
 /** Of about the length that pictures get, so that cross-attention has what it will have. */
@@ -54,8 +55,6 @@ async function perform(task: Task): Promise<unknown> {
       const source = { repository: 'generated', revision: 'seed 1', generated: true }
       return buildMusicgen({ name: 'bench', source, license: 'MIT', ...task })
     }
-    case 'bandwidth':
-      return measureMemoryBandwidth()
     case 'loop':
       return measureLoop(task)
     case 'baseline':
@@ -68,14 +67,21 @@ async function perform(task: Task): Promise<unknown> {
 async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> {
   const { dir, executionProviders, batch, seconds } = task
   const { music } = readManifest(dir)
-  const spent = { textEncoder: 0, decoder: 0, audioDecoder: 0 }
-  const open = async (name: keyof typeof spent, file: string): Promise<Graph> => {
+  const spent = { textEncoder: 0, decoder: 0, audioDecoder: 0, probe: 0 }
+  const probe = startBandwidthProbe()
+  let secondsPerByte: number[] = []
+  const open = async (name: 'textEncoder' | 'decoder' | 'audioDecoder', file: string): Promise<Graph> => {
     const graph = await openGraph(join(dir, file), { executionProviders })
     return {
       async run(inputs) {
         const start = performance.now()
         const outputs = await graph.run(inputs)
-        spent[name] += (performance.now() - start) / 1000
+        const end = performance.now()
+        spent[name] += (end - start) / 1000
+        if (name === 'decoder') {
+          secondsPerByte.push(1 / (await probe.measure()))
+          spent.probe += (performance.now() - end) / 1000
+        }
         return outputs
       },
       release: graph.release,
@@ -103,15 +109,19 @@ async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> 
       { signal },
     )
   await compose(batch, seconds)
-  Object.assign(spent, { textEncoder: 0, decoder: 0, audioDecoder: 0 })
+  Object.assign(spent, { textEncoder: 0, decoder: 0, audioDecoder: 0, probe: 0 })
+  secondsPerByte = []
   const start = performance.now()
   await compose(batch, seconds)
+  const total = (performance.now() - start) / 1000 - spent.probe
+  probe.close()
   return {
-    total_seconds: (performance.now() - start) / 1000,
+    total_seconds: total,
     text_encoder_seconds: spent.textEncoder,
     decoder_seconds: spent.decoder,
     audio_decoder_seconds: spent.audioDecoder,
     steps: Math.round(seconds * music.frameRate) + Math.max(...music.delays),
+    bandwidth_bytes_per_second: secondsPerByte.length / secondsPerByte.reduce((sum, each) => sum + each, 0),
   }
 }
 

@@ -35,7 +35,6 @@ export async function benchMusicgen(options: MusicgenBench, say: (line: string) 
     const rows = []
     for (const batch of batches) {
       say(`${batch} at once`)
-      const before = (await perform<number>({ type: 'bandwidth' })).figures
       const { figures, peakBytes } = await perform<LoopFigures>({
         type: 'loop',
         dir,
@@ -43,10 +42,9 @@ export async function benchMusicgen(options: MusicgenBench, say: (line: string) 
         batch,
         seconds,
       })
-      const bandwidth = Math.max(before, (await perform<number>({ type: 'bandwidth' })).figures)
       const stepMs = (1000 * figures.decoder_seconds) / figures.steps
       const { weights, cache } = bytesPerStep(dir, batch, figures.steps)
-      const floorMs = (1000 * (weights + cache)) / bandwidth
+      const floorMs = (1000 * (weights + cache)) / figures.bandwidth_bytes_per_second
       rows.push({
         batch,
         ...figures,
@@ -56,7 +54,6 @@ export async function benchMusicgen(options: MusicgenBench, say: (line: string) 
         ratio_to_baseline: baselineMs ? (baselineMs * batch) / stepMs : null,
         weight_bytes_per_step: weights,
         cache_bytes_per_step: cache,
-        bandwidth_bytes_per_second: bandwidth,
         floor_ms: floorMs,
         ratio_to_floor: stepMs / floorMs,
         peak_bytes: peakBytes,
