@@ -16,8 +16,8 @@ interface Matrix {
   weight: Float32Array
   inputs: number
   outputs: number
-  /** For matrices that suffer most from rounding: 8 bits in models of 4. */
-  sensitive?: boolean
+  /** Fewer would lose too much. */
+  leastBits?: 8 | 32
 }
 
 /**
@@ -29,12 +29,12 @@ export function linear(scope: Scope, x: Value, { bias, ...matrix }: Matrix & { b
   return bias ? scope.op('Add', [product, scope.weight('bias', [matrix.outputs], bias)]) : product
 }
 
-function multiply(scope: Scope, x: Value, { weight, inputs, outputs, sensitive = false }: Matrix): Value {
+function multiply(scope: Scope, x: Value, { weight, inputs, outputs, leastBits }: Matrix): Value {
   const { precision } = scope
-  if (precision === 'fp32' || precision === 'fp16') {
+  if (precision === 'fp32' || precision === 'fp16' || leastBits === 32) {
     return scope.op('MatMul', [x, scope.weight('weight', [inputs, outputs], transpose(weight, outputs, inputs))])
   }
-  const bits = precision === 'int8' || sensitive ? 8 : 4
+  const bits = precision === 'int8' || leastBits === 8 ? 8 : 4
   const blockSize = blockSizes[bits]
   const { packed, scales, blocks } = quantise(weight, { inputs, outputs, bits, blockSize })
   return scope.op(

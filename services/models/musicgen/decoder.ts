@@ -151,7 +151,7 @@ function createHeads(scope: Scope, checkpoint: Checkpoint, config: DecoderConfig
     const name = 'decoder.model.decoder.layer_norm'
     const normed = layerNorm(step.at('layer_norm'), x, { checkpoint, name, width, epsilon: 1e-5 })
     const outputs = codebooks * codebookSize
-    const flat = linear(step.at('lm_heads'), normed, { weight: heads, inputs: width, outputs, sensitive: true })
+    const flat = linear(step.at('lm_heads'), normed, { weight: heads, inputs: width, outputs, leastBits: 8 })
     return step.op('Reshape', [asFloat32(step, flat), scope.int64([-1, codebooks, codebookSize])])
   }
 }

@@ -48,9 +48,9 @@ function encodeText(
     const weight = scope.weight('weight', [width], checkpoint.read(`text_encoder.encoder.${name}.weight`, [width]))
     return scope.op('Mul', [scope.op('Div', [x, root]), weight])
   }
-  const project = (scope: Scope, x: Value, name: string, inputs: number, outputs: number) => {
+  const read = (name: string, inputs: number, outputs: number) => {
     const weight = checkpoint.read(`text_encoder.encoder.${name}.weight`, [outputs, inputs])
-    return linear(scope, x, { weight, inputs, outputs })
+    return { weight, inputs, outputs }
   }
   const toHeads = (scope: Scope, x: Value, perm: number[]) =>
     scope.op('Transpose', [scope.op('Reshape', [x, scope.int64([0, 0, heads, headWidth])])], { perm })
@@ -69,7 +69,7 @@ function encodeText(
     const attention = block.at('self_attention')
     const normed = rmsNorm(attention.at('layer_norm'), x, `${name}.0.layer_norm`)
     const [query, key, value] = ['q', 'k', 'v'].map((part) =>
-      project(attention.at(part), normed, `${name}.0.SelfAttention.${part}`, width, inner),
+      linear(attention.at(part), normed, read(`${name}.0.SelfAttention.${part}`, width, inner)),
     )
     // [batch, heads, text, headWidth] x [batch, heads, headWidth, text]: T5 does not scale the product.
     const scores = attention.op('MatMul', [
@@ -82,17 +82,17 @@ function encodeText(
       attention.op('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
       attention.int64([0, 0, inner]),
     ])
-    x = attention.op('Add', [x, project(attention.at('o'), joined, `${name}.0.SelfAttention.o`, inner, width)])
+    const attended = linear(attention.at('o'), joined, read(`${name}.0.SelfAttention.o`, inner, width))
+    x = attention.op('Add', [x, attended])
 
     const dense = block.at('feed_forward')
-    const wide = project(
-      dense.at('wi'),
-      rmsNorm(dense.at('layer_norm'), x, `${name}.1.layer_norm`),
-      `${name}.1.DenseReluDense.wi`,
-      width,
-      feedForward,
-    )
-    const narrow = project(dense.at('wo'), dense.op('Relu', [wide]), `${name}.1.DenseReluDense.wo`, feedForward, width)
+    const entered = rmsNorm(dense.at('layer_norm'), x, `${name}.1.layer_norm`)
+    const wide = linear(dense.at('wi'), entered, read(`${name}.1.DenseReluDense.wi`, width, feedForward))
+    const narrow = linear(dense.at('wo'), dense.op('Relu', [wide]), {
+      ...read(`${name}.1.DenseReluDense.wo`, feedForward, width),
+      // A few of T5's numbers here are so large that 8 bits beside them lose all others: transformers keeps it so too.
+      leastBits: 32,
+    })
     x = dense.op('Add', [x, narrow])
   }
   return rmsNorm(graph.at('final_layer_norm'), x, 'final_layer_norm')

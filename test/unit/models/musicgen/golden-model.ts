@@ -38,8 +38,8 @@ export function createGoldenModel(name: CheckpointName = 'mono') {
     }
   }
 
-  function encodeText(ids: number[][]): Promise<Record<string, Tensor>> {
-    return run(textEncoder.file, textInputs(ids))
+  function encodeText(ids: number[][], model = 'built'): Promise<Record<string, Tensor>> {
+    return run(textEncoder.file, textInputs(ids), model)
   }
 
   async function decodeAudio(codes: number[][], model = 'built'): Promise<Float32Array> {
@@ -178,4 +178,10 @@ export function assertDecibels(found: Float32Array, expected: Float32Array, leas
   const noise = power(expected.map((value, i) => value - found[i]!))
   const decibels = 10 * Math.log10(power(expected) / Math.max(noise, 1e-30))
   assert.ok(decibels >= least, `${decibels.toFixed(1)} dB, expected at least ${least}`)
+}
+
+/** Root mean square of the difference over that of the values. */
+export function relativeError(found: Float32Array, expected: Float32Array): number {
+  const power = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0)
+  return Math.sqrt(power(found.map((value, i) => value - expected[i]!)) / power(expected))
 }

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { buildMusicgen } from '../../../../services/models/musicgen/build.ts'
 import golden from '../../../golden/musicgen.json' with { type: 'json' }
 import { precisionLoss } from '../../../golden/tolerance.ts'
-import { createGoldenModel } from './golden-model.ts'
+import { createGoldenModel, relativeError } from './golden-model.ts'
 
 const steps = 12
 // Without frames of their own all clips read start tokens, so every precision answers to the same columns.
@@ -43,10 +43,4 @@ describe('MusicGen in lower precision', () => {
 
 function flatten(logits: Float32Array[]): Float32Array {
   return Float32Array.from(logits.flatMap((step) => [...step]))
-}
-
-/** Root mean square of the difference over that of the values. */
-function relativeError(found: Float32Array, expected: Float32Array): number {
-  const power = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0)
-  return Math.sqrt(power(found.map((value, i) => value - expected[i]!)) / power(expected))
 }
