@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { audioDecoder, decoderRows, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { type MusicManifest, manifestFile, tokenizerFile } from '#shared/model/manifest.ts'
-import { createComposer } from '../../services/consumer/musicgen/composer.ts'
+import { createComposer, stepsPerChunk } from '../../services/consumer/musicgen/composer.ts'
 import { createTextTokenizer } from '../../services/consumer/musicgen/text-tokenizer.ts'
 import { type Graph, openGraph } from '../../services/consumer/onnx/graph.ts'
 import { buildMusicgen } from '../../services/models/musicgen/build.ts'
@@ -73,9 +73,9 @@ async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> 
   const open = async (name: 'textEncoder' | 'decoder' | 'audioDecoder', file: string): Promise<Graph> => {
     const graph = await openGraph(join(dir, file), { executionProviders })
     return {
-      async run(inputs) {
+      async run(inputs, wanted) {
         const start = performance.now()
-        const outputs = await graph.run(inputs)
+        const outputs = await graph.run(inputs, wanted)
         const end = performance.now()
         spent[name] += (end - start) / 1000
         if (name === 'decoder') {
@@ -95,6 +95,7 @@ async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> 
       decoder: await open('decoder', musicDecoder.file),
       audioDecoder: await open('audioDecoder', audioDecoder.file),
     },
+    stepsPerChunk: executionProviders[0] === 'cpu' ? stepsPerChunk.cpu : stepsPerChunk.cuda,
   })
   const { signal } = new AbortController()
   const compose = (clips: number, length: number) =>

@@ -29,16 +29,21 @@ export interface Commission {
 /** One track per channel, each of the clip's samples, about -1 to 1. */
 export type Pcm = Float32Array[]
 
-/** Columns of the delay pattern that one call of the decoder samples: one second of sound. */
-const stepsPerChunk = 50
+/**
+ * Columns of the delay pattern that one call of the decoder samples. After each, progress is told and cancellation heard;
+ * but what the layers remember crosses from the device to the host and back. On a CPU a call makes one second of sound, on a GPU,
+ * which takes about as long for more than 10 of them, as many as most clips have.
+ */
+export const stepsPerChunk = { cpu: 50, cuda: 512 }
 
 /** Text to PCM with a MusicGen model; the graphs stay the caller's to release. */
 export function createComposer(dependencies: {
   manifest: MusicManifest['music']
   tokenizer: TextTokenizer
   graphs: { textEncoder: Graph; decoder: Graph; audioDecoder: Graph }
+  stepsPerChunk: number
 }) {
-  const { manifest, tokenizer, graphs } = dependencies
+  const { manifest, tokenizer, graphs, stepsPerChunk } = dependencies
   const { codebooks, codebookSize, delays, frameRate, channels } = manifest
 
   /**
@@ -51,12 +56,13 @@ export function createComposer(dependencies: {
     const frames = clips.map(({ seconds }) => frameCount(seconds, frameRate))
     const steps = frames.map((count) => stepCount(count, delays))
     const batch = clips.length
-    const columns = new BigInt64Array(Math.max(...steps) * batch * codebooks)
-    const next = await startLoop(commissions, frames)
+    const last = Math.max(...steps)
+    const columns = new BigInt64Array(last * batch * codebooks)
+    const next = await startLoop(commissions, { frames, last })
     const unfinished = new Set(commissions.keys())
     for (let sampled = 0; unfinished.size > 0; ) {
       signal.throwIfAborted()
-      const chunk = await next(Math.min(stepsPerChunk, Math.max(...steps) - sampled))
+      const chunk = await next(Math.min(stepsPerChunk, last - sampled))
       columns.set(chunk, sampled * batch * codebooks)
       sampled += chunk.length / batch / codebooks
       for (const index of unfinished) {
@@ -72,29 +78,31 @@ export function createComposer(dependencies: {
   }
 
   /** Each call of what it returns samples so many columns more: [steps, batch, codebooks]. */
-  async function startLoop(commissions: readonly Commission[], frames: readonly number[]) {
+  async function startLoop(
+    commissions: readonly Commission[],
+    { frames, last }: { frames: readonly number[]; last: number },
+  ) {
     const batch = commissions.length
     const text = await conditionOnTexts(graphs.textEncoder, commissions.map(tokenize), manifest)
     const draws = commissions.map(({ clip }) => createUniform(clip.seed))
-    const cache = createAttentionCache(manifest, {
-      batch,
-      steps: Math.max(...frames.map((count) => stepCount(count, delays))),
-    })
+    const cache = createAttentionCache(manifest, { batch, steps: last })
     let codes = new BigInt64Array(batch * codebooks).fill(BigInt(codebookSize))
     let position = 0
     return async (steps: number): Promise<BigInt64Array> => {
-      const chunk = await graphs.decoder.run({
+      const inputs = {
         ...text,
         ...cache.past(),
         ...sampling(frames),
         [musicDecoder.codes]: int64(codes, [batch, codebooks]),
         [musicDecoder.position]: int64([position], []),
         [musicDecoder.uniforms]: float32(uniforms(draws, steps), [steps, batch, codebooks]),
-      })
+      }
+      position += steps
+      const isLast = position === last
+      const chunk = await graphs.decoder.run(inputs, isLast ? [musicDecoder.columns] : undefined)
       const columns = output(chunk, musicDecoder.columns, 'int64').data
       codes = columns.slice(-batch * codebooks)
-      cache.append(chunk, steps)
-      position += steps
+      if (!isLast) cache.append(chunk, steps)
       return columns
     }
   }

@@ -15,7 +15,7 @@ env.logLevel = 'fatal'
  */
 export async function loadOnFirst<T>(
   wanted: readonly string[],
-  load: (open: Open) => Promise<T>,
+  load: (open: Open, executionProvider: string) => Promise<T>,
   onFallback: (fallback: { from: string; to: string; reason: string }) => void,
 ): Promise<{ executionProvider: string; loaded: T }> {
   const reasons: string[] = []
@@ -26,7 +26,7 @@ export async function loadOnFirst<T>(
         const graph = await openGraph(path, { executionProviders: [executionProvider] })
         opened.push(graph)
         return graph
-      })
+      }, executionProvider)
       return { executionProvider, loaded }
     } catch (error) {
       for (const graph of opened) await graph.release()

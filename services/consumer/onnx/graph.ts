@@ -8,7 +8,8 @@ export type Tensor =
 
 /** A loaded ONNX graph. `run` blocks its thread until the graph has run: only the inference process may call it. */
 export interface Graph {
-  run(inputs: Record<string, Tensor>): Promise<Record<string, Tensor>>
+  /** With all outputs, or those that are `wanted`: the others need not leave the device. */
+  run(inputs: Record<string, Tensor>, wanted?: readonly string[]): Promise<Record<string, Tensor>>
   release(): Promise<void>
 }
 
@@ -20,11 +21,11 @@ export async function openGraph(path: string, options: { executionProviders: rea
     throw new Error(`${path}: ONNX Runtime cannot load the graph: ${cause.message}`, { cause })
   })
   return {
-    async run(inputs) {
+    async run(inputs, wanted = session.outputNames) {
       const feeds: Record<string, OrtTensor> = {}
       for (const [name, { type, data, dims }] of Object.entries(inputs)) feeds[name] = new OrtTensor(type, data, dims)
       const outputs: Record<string, Tensor> = {}
-      for (const [name, { type, data, dims }] of Object.entries(await session.run(feeds))) {
+      for (const [name, { type, data, dims }] of Object.entries(await session.run(feeds, wanted))) {
         if (type !== 'float32' && type !== 'int64') {
           throw new Error(`${basename(path)}: output ${name} is ${type}, expected float32 or int64`)
         }

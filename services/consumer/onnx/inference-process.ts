@@ -6,7 +6,7 @@ import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { ClassifierManifest, MusicManifest, tokenizerFile } from '#shared/model/manifest.ts'
 import { createClassifier } from '../classifier/classifier.ts'
 import { type BatchOptions, createBatcher } from '../musicgen/batcher.ts'
-import { createComposer } from '../musicgen/composer.ts'
+import { createComposer, stepsPerChunk } from '../musicgen/composer.ts'
 import { createTextTokenizer } from '../musicgen/text-tokenizer.ts'
 import type { InferenceOptions, Request, Response } from './channel.ts'
 import { loadOnFirst, type Open } from './execution-provider.ts'
@@ -22,7 +22,10 @@ try {
   const options: InferenceOptions = JSON.parse(process.argv[2]!)
   const { loaded, executionProvider } = await loadOnFirst(
     options.executionProviders,
-    async (open) => ({ composer: await loadComposer(options, open), classifier: await loadClassifier(options, open) }),
+    async (open, executionProvider) => ({
+      composer: await loadComposer(options, { open, executionProvider }),
+      classifier: await loadClassifier(options, open),
+    }),
     (fallback) => send({ type: 'fallback', ...fallback }),
   )
   serve(loaded.composer, loaded.classifier, options)
@@ -32,7 +35,10 @@ try {
   process.disconnect()
 }
 
-async function loadComposer({ modelDir, musicModel }: InferenceOptions, open: Open) {
+async function loadComposer(
+  { modelDir, musicModel }: InferenceOptions,
+  { open, executionProvider }: { open: Open; executionProvider: string },
+) {
   const { music } = await readModel(modelDir, musicModel, MusicManifest)
   const folder = join(modelDir, musicModel)
   const tokenizerJson = JSON.parse(await readFile(join(folder, tokenizerFile), 'utf8'))
@@ -44,6 +50,7 @@ async function loadComposer({ modelDir, musicModel }: InferenceOptions, open: Op
       decoder: await open(join(folder, musicDecoder.file)),
       audioDecoder: await open(join(folder, audioDecoder.file)),
     },
+    stepsPerChunk: executionProvider === 'cpu' ? stepsPerChunk.cpu : stepsPerChunk.cuda,
   })
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { audioDecoder, textEncoder } from '#shared/model/graph.ts'
-import type { Clip } from '../../../../services/consumer/musicgen/composer.ts'
+import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
+import { type Clip, stepsPerChunk } from '../../../../services/consumer/musicgen/composer.ts'
 import goldens from '../../../golden/musicgen.json' with { type: 'json' }
 import type { CheckpointName } from '../../../golden/musicgen-checkpoints.ts'
 import { tolerance } from '../../../golden/tolerance.ts'
@@ -52,20 +52,30 @@ for (const [name, golden] of Object.entries(goldens.cases)) {
       model.remove()
     })
 
-    it('gives the states, logits, codes and sound of the reference, greedily', async () => {
-      const pcm = await composer.compose(clips, { topK: 1 })
-      const { graphs } = composer
-      const { found, expected } = heardStates(graphs.textEncoder, golden)
-      assertClose(found, expected, tolerance.state)
-      const logits = logitsOf(graphs.decoder)
-      assert.equal(logits.length, goldens.steps)
-      const kept = goldens.logit_steps.flatMap((step) => [...every(goldens.logit_stride, logits[step]!)])
-      assertClose(Float32Array.from(kept), floats(golden.logits), tolerance.logit)
-      assert.deepEqual(codesOf(graphs.audioDecoder), golden.codes)
-      for (const [i, tracks] of pcm.entries()) {
-        const sound = Float32Array.from(tracks.flatMap((track) => [...track]))
-        assertDecibels(every(goldens.pcm_stride, sound), floats(golden.pcm[i]!), tolerance.pcmDecibels)
-      }
+    for (const [provider, chunk] of Object.entries(stepsPerChunk)) {
+      it(`gives the states, logits, codes and sound of the reference, greedily, in chunks as for ${provider}`, async () => {
+        const pcm = await composer.compose(clips, { topK: 1, chunk })
+        const { graphs } = composer
+        const { found, expected } = heardStates(graphs.textEncoder, golden)
+        assertClose(found, expected, tolerance.state)
+        const logits = logitsOf(graphs.decoder)
+        assert.equal(logits.length, goldens.steps)
+        const kept = goldens.logit_steps.flatMap((step) => [...every(goldens.logit_stride, logits[step]!)])
+        assertClose(Float32Array.from(kept), floats(golden.logits), tolerance.logit)
+        assert.deepEqual(codesOf(graphs.audioDecoder), golden.codes)
+        for (const [i, tracks] of pcm.entries()) {
+          const sound = Float32Array.from(tracks.flatMap((track) => [...track]))
+          assertDecibels(every(goldens.pcm_stride, sound), floats(golden.pcm[i]!), tolerance.pcmDecibels)
+        }
+      })
+    }
+
+    it('has only the columns of the last chunk cross from the device', async () => {
+      await composer.compose(clips)
+      assert.deepEqual(
+        composer.graphs.decoder.calls.map(({ wanted }) => wanted),
+        [undefined, [musicDecoder.columns]],
+      )
     })
 
     it('samples the codes that the reference samples with the same draws', async () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { tokenizerFile } from '#shared/model/manifest.ts'
-import { type Clip, createComposer, type Pcm } from '../../../../services/consumer/musicgen/composer.ts'
+import { type Clip, createComposer, type Pcm, stepsPerChunk } from '../../../../services/consumer/musicgen/composer.ts'
 import { createTextTokenizer } from '../../../../services/consumer/musicgen/text-tokenizer.ts'
 import { type Graph, openGraph, type Tensor } from '../../../../services/consumer/onnx/graph.ts'
 import type { createGoldenModel } from '../../models/musicgen/golden-model.ts'
@@ -18,11 +18,14 @@ export async function openComposer(model: ReturnType<typeof createGoldenModel>, 
   }
   const tokenizerJson = JSON.parse(readFileSync(join(folder, tokenizerFile), 'utf8'))
 
-  async function compose(clips: Clip[], sampling: { topK?: number } = {}): Promise<Pcm[]> {
+  async function compose(
+    clips: Clip[],
+    { chunk = stepsPerChunk.cpu, ...sampling }: { topK?: number; chunk?: number } = {},
+  ): Promise<Pcm[]> {
     for (const { calls } of Object.values(graphs)) calls.length = 0
     const music = { ...model.manifest.music, ...sampling }
     const tokenizer = createTextTokenizer(tokenizerJson, music.maxTextTokens)
-    const composer = createComposer({ manifest: music, tokenizer, graphs })
+    const composer = createComposer({ manifest: music, tokenizer, graphs, stepsPerChunk: chunk })
     const signal = new AbortController().signal
     const pcm: Pcm[] = []
     const commissions = clips.map((clip, i) => ({
@@ -45,13 +48,14 @@ export async function openComposer(model: ReturnType<typeof createGoldenModel>, 
 }
 
 function record(graph: Graph) {
-  const calls: { inputs: Record<string, Tensor>; outputs: Record<string, Tensor> }[] = []
+  const calls: { inputs: Record<string, Tensor>; wanted?: readonly string[]; outputs: Record<string, Tensor> }[] = []
   return {
     calls,
-    async run(inputs: Record<string, Tensor>) {
+    async run(inputs: Record<string, Tensor>, wanted?: readonly string[]) {
+      // Tests read more than what the composer wants.
       const outputs = await graph.run(inputs)
-      calls.push({ inputs, outputs })
-      return outputs
+      calls.push({ inputs, outputs, ...(wanted && { wanted }) })
+      return wanted ? Object.fromEntries(wanted.map((name) => [name, outputs[name]!])) : outputs
     },
     release: () => graph.release(),
   }
