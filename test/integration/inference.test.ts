@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RetryableFailure } from '#shared/failure.ts'
@@ -53,6 +53,20 @@ test('ten seconds of music, the same for the same seed, other for another seed o
     assert.notDeepEqual(await compose({ ...clip, seed: 8 }, forever), first)
     assert.notDeepEqual(await compose({ ...clip, prompt: 'angular jazz' }, forever), first)
   })
+})
+
+test('the process is started with what ONNX Runtime does well with, and what was set before stands', async () => {
+  const environment = async (env: NodeJS.ProcessEnv) => {
+    let found: string[] = []
+    await withInference({ env }, async (_, pids) => {
+      found = (await readFile(`/proc/${pids[0]}/environ`, 'utf8')).split('\0')
+    })
+    return found
+  }
+  const made = await environment({})
+  assert.ok(made.includes('ORT_DISABLE_TELEMETRY=1'))
+  assert.ok(made.some((line) => line.startsWith('GLIBC_TUNABLES=') && line.includes('glibc.malloc.hugetlb=1')))
+  assert.ok((await environment({ GLIBC_TUNABLES: 'own' })).includes('GLIBC_TUNABLES=own'))
 })
 
 test('a prompt may be empty, enormous or in any script, and a clip as short as one frame', async () => {
