@@ -88,6 +88,8 @@ export function createDeadLetters({
     /** A replay that is cut off lies in both queues, never in neither. */
     replay(selection: Selection, { dryRun, maxReplays: maximum = maxReplays, caller }: Replay, asking: Asking) {
       const { log } = asking
+      // Whatever the level of the others, these lines are written.
+      const auditLog = log.child({}, { level: 'info' })
       return read(selection, asking, async (letters, { hold, queue, signal }) => {
         const { fresh, worn } = splitByReplays(letters, maximum)
         const outcomes = new Map<DeadLetter, Outcome>()
@@ -95,7 +97,7 @@ export function createDeadLetters({
         const record = async ({ id, reasonCode, replays }: DeadLetter, newId: string) => {
           const reason = { reason_code: reasonCode?.slice(0, maxCodeLength), replay_count: replays + 1 }
           const audit = { action: 'replay', caller, message_id: id, new_message_id: newId, ...reason }
-          log.info({ audit }, 'a dead letter was replayed')
+          auditLog.info({ audit }, 'a dead letter was replayed')
         }
         const send = createReplay({ queue, hold, record })
         const step = async (letter: DeadLetter) => {

@@ -165,6 +165,19 @@ test('who has replayed what is in the log, and of what was in the message no mor
   )
 })
 
+test('who has replayed what is in the log whatever its level, as lines of the same request', async () => {
+  for (const level of ['warn', 'fatal', 'silent']) {
+    const { deadLetters, lines } = build({ messages: [letterOf('a', {})] })
+    const quiet = pino({ level }, destination).child({ reqId: 'one' })
+    await deadLetters.replay(selection, { dryRun: false, caller: 'abc' }, { ...asking(), log: quiet })
+    quiet.info('not written')
+    assert.deepEqual(
+      lines().map(({ level, reqId, audit, msg }) => [level, reqId, audit.message_id, msg]),
+      [[30, 'one', 'a', 'a dead letter was replayed']],
+    )
+  }
+})
+
 test('what cannot be given back is told in the log, and the answer comes all the same', async () => {
   const { deadLetters, lines } = build({
     override: {
@@ -181,7 +194,8 @@ test('what cannot be given back is told in the log, and the answer comes all the
 })
 
 let written: string[] = []
-const log = pino({ level: 'info' }, { write: (line: string) => void written.push(line) })
+const destination = { write: (line: string) => void written.push(line) }
+const log = pino({ level: 'info' }, destination)
 
 function asking(gone: AbortSignal = new AbortController().signal) {
   return { gone, log }
