@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { DeleteObjectCommand, GetObjectCommand } from '@aws-sdk/client-s3'
-import type { Page } from 'playwright-core'
+import type { JSHandle, Page } from 'playwright-core'
 import sharp from 'sharp'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { resultAddress } from '../../services/api/web/address.ts'
@@ -60,24 +60,16 @@ test('a picture that is chosen is followed through its stages, in their order, t
 
 test('a picture that is dropped or pasted, on whichever view, comes whole into the bucket', async () => {
   await promenade.visit({ permissions: ['clipboard-read', 'clipboard-write'] }, async ({ page }) => {
-    const { name, mimeType, buffer } = await jpeg('dropped.jpg')
+    const file = await jpeg('dropped.jpg')
     await page.goto('/#/gallery')
     await page.getByRole('heading', { level: 1, name: en.gallery.title }).waitFor()
-    const dataTransfer = await page.evaluateHandle(
-      async ({ url, name, type }) => {
-        const transfer = new DataTransfer()
-        const bytes = Uint8Array.from(atob(url), (letter) => letter.charCodeAt(0))
-        transfer.items.add(new File([bytes], name, { type }))
-        return transfer
-      },
-      { url: buffer.toString('base64'), name, type: mimeType },
-    )
+    const dataTransfer = await transferOf(page, [file])
     await page.dispatchEvent('main', 'dragover', { dataTransfer })
     await page.getByText(en.upload.dropHere).waitFor()
     await page.dispatchEvent('main', 'drop', { dataTransfer })
     const dropped = await resultKey(page)
     assert.match(dropped, /dropped\.jpg$/)
-    assert.ok(buffer.equals(await object(dropped)))
+    assert.ok(file.buffer.equals(await object(dropped)))
     assert.equal(await page.getByText(en.upload.dropHere).isVisible(), false)
 
     const copied = await drawPicture(2).png().toBuffer()
@@ -92,6 +84,36 @@ test('a picture that is dropped or pasted, on whichever view, comes whole into t
   })
   await promenade.withConsumer({}, promenade.drained)
 })
+
+for (const [locale, words] of languages) {
+  test(`of several pictures dropped or pasted at once the first is taken, and that is said, in ${locale}`, async () => {
+    await promenade.visit({ locale }, async ({ page }) => {
+      await page.goto('/#/gallery')
+      await page.getByRole('heading', { level: 1, name: words.gallery.title }).waitFor()
+      const files = await Promise.all(['one.jpg', 'two.jpg', 'three.jpg'].map(jpeg))
+      // For as long as the first of them is being sent.
+      await page.route('**/v1/uploads', () => {})
+      await page.dispatchEvent('main', 'drop', { dataTransfer: await transferOf(page, files) })
+      const chosen = page.getByRole('region', { name: words.upload.chosen })
+      await chosen.getByText('one.jpg').waitFor()
+      const said = (count: number) => page.getByRole('status').getByText(words.upload.onlyFirst(String(count)))
+      await said(3).waitFor()
+      await expectSuitable(page)
+      await choosePicture(page, words, await jpeg('other.jpg'), words.upload.another)
+      await chosen.getByText('other.jpg').waitFor()
+      await said(3).waitFor({ state: 'detached' })
+      await page.evaluate(
+        (clipboardData) => document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true })),
+        await transferOf(page, files.slice(1)),
+      )
+      await chosen.getByText('two.jpg').waitFor()
+      await said(2).waitFor()
+      await page.dispatchEvent('main', 'drop', { dataTransfer: await transferOf(page, files.slice(0, 1)) })
+      await chosen.getByText('one.jpg').waitFor()
+      await said(2).waitFor({ state: 'detached' })
+    })
+  })
+}
 
 test('the progress bar moves while the picture is sent; what is canceled can be uploaded again', async () => {
   await promenade.visit({}, async ({ page, context }) => {
@@ -216,6 +238,21 @@ const jpeg = async (name: string): Promise<PictureFile> => ({
   mimeType: 'image/jpeg',
   buffer: await drawPicture(1).jpeg().toBuffer(),
 })
+
+/** What is dropped or pasted. */
+function transferOf(page: Page, files: PictureFile[]): Promise<JSHandle<DataTransfer>> {
+  return page.evaluateHandle(
+    (files) => {
+      const transfer = new DataTransfer()
+      for (const { base64, name, type } of files) {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+        transfer.items.add(new File([bytes], name, { type }))
+      }
+      return transfer
+    },
+    files.map(({ buffer, name, mimeType }) => ({ base64: buffer.toString('base64'), name, type: mimeType })),
+  )
+}
 
 async function object(key: string): Promise<Buffer> {
   const { Body } = await promenade.stack.s3.send(new GetObjectCommand({ Bucket: promenade.bucket, Key: key }))

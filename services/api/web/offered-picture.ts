@@ -1,20 +1,23 @@
 import { h } from './dom.ts'
 import { words } from './words.ts'
 
+/** The first of so many files that were offered at once. */
+type Take = (file: File, count: number) => void
+
 /** A picture dropped or pasted, wherever on the page, goes to the view that takes pictures, once it is shown. */
-let offered: File | undefined
-let taker: ((file: File) => void) | undefined
+let offered: Parameters<Take> | undefined
+let taker: Take | undefined
 
 const dropClass = 'dropping'
 
 /** `take` gets every picture that is offered, until the signal is aborted. */
-export function takePictures(take: (file: File) => void, signal: AbortSignal): void {
+export function takePictures(take: Take, signal: AbortSignal): void {
   taker = take
   signal.addEventListener('abort', () => {
     if (taker === take) taker = undefined
   })
   if (!offered) return
-  take(offered)
+  take(...offered)
   offered = undefined
 }
 
@@ -23,13 +26,14 @@ export function listenForPictures(lead: () => void): void {
   const { classList } = document.documentElement
   document.body.append(h('p', { class: 'drop-here', 'aria-hidden': 'true' }, words.upload.dropHere))
   const offer = (transfer: DataTransfer | null): boolean => {
-    const file = transfer?.files[0]
+    const [file, ...others] = transfer?.files ?? []
     if (!file) return false
+    const count = 1 + others.length
     if (taker) {
-      taker(file)
+      taker(file, count)
       return true
     }
-    offered = file
+    offered = [file, count]
     lead()
     return true
   }

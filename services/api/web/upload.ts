@@ -6,7 +6,7 @@ import { faultOf } from './fault.ts'
 import type { View } from './main.ts'
 import { takePictures } from './offered-picture.ts'
 import { sendForm } from './send-form.ts'
-import { fileSize, percent, words } from './words.ts'
+import { fileSize, number, percent, words } from './words.ts'
 
 const types = Object.values(pictureTypes)
 const extensions: Record<string, PictureType> = {
@@ -23,6 +23,7 @@ export let lastUpload: { key: string; file: File; at: number } | undefined
 export async function showUpload({ main, session, signal }: View): Promise<void> {
   const { upload } = words
   const announcement = h('p', { class: 'unseen', role: 'status' })
+  const leftOut = h('p', { role: 'status' })
   const chosen = h('section', { class: 'chosen', 'aria-label': upload.chosen, hidden: true })
   const chooseButton = h(
     'button',
@@ -50,6 +51,7 @@ export async function showUpload({ main, session, signal }: View): Promise<void>
       anyPicture,
       photograph,
     ),
+    leftOut,
     chosen,
     announcement,
     h('p', { class: 'quiet' }, upload.kept),
@@ -70,9 +72,10 @@ export async function showUpload({ main, session, signal }: View): Promise<void>
     return input
   }
 
-  function choose(file: File): void {
+  function choose(file: File, count = 1): void {
     sending.abort()
     chooseButton.textContent = upload.another
+    leftOut.textContent = count > 1 ? upload.onlyFirst(number(count)) : ''
     const state = h('div', { class: 'state' })
     const about = h(
       'div',

@@ -30,6 +30,7 @@ export const en = {
     chosen: 'The chosen picture',
     preview: 'Preview of the chosen picture',
     noPreview: 'No preview',
+    onlyFirst: (count: string) => `Only the first of the ${count} pictures was taken.`,
     uploading: 'Uploading',
     cancel: 'Cancel upload',
     canceled: 'The upload was canceled.',

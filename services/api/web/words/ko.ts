@@ -31,6 +31,7 @@ export const ko: Words = {
     chosen: '고른 그림',
     preview: '고른 그림 미리 보기',
     noPreview: '미리 보기 없음',
+    onlyFirst: (count) => `그림 ${count}장 가운데 첫 번째만 받았습니다.`,
     uploading: '올리는 중',
     cancel: '올리기 취소',
     canceled: '올리기를 취소했습니다.',
