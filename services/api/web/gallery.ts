@@ -4,10 +4,13 @@ import { h } from './dom.ts'
 import { createExhibit } from './exhibit.ts'
 import { faultOf } from './fault.ts'
 import { createGalleryFilters } from './gallery-filters.ts'
+import { createGalleryPlace } from './gallery-place.ts'
 import type { View } from './main.ts'
 import { number, words } from './words.ts'
 
 const pageLength = 20
+/** As many as the API lists at once. */
+const longestPage = 100
 /** What one page of a browser holds well. */
 const mostShown = 500
 /** Pages without any result that are passed over at once. */
@@ -29,6 +32,7 @@ export async function showGallery({ main, parameters, session, signal }: View): 
   )
   main.append(h('h1', {}, words.gallery.title), form.element, list, status, faults, more)
   playOneAtATime(list)
+  const place = createGalleryPlace(list, signal)
 
   const end = new IntersectionObserver(
     (entries) => {
@@ -51,8 +55,15 @@ export async function showGallery({ main, parameters, session, signal }: View): 
     faults.replaceChildren()
     end.unobserve(more)
     try {
-      show(await nextResults())
-      focusMoves = false
+      let found: Result[]
+      do {
+        found = await nextResults()
+        show(found)
+        focusMoves = false
+      } while (found.length && !more.hidden && list.children.length < place.wanted())
+      place.settle()
+      // Tells at once where the list still ends in sight.
+      if (found.length && !more.hidden) end.observe(more)
     } catch (error) {
       if (signal.aborted) return
       status.textContent = ''
@@ -66,6 +77,7 @@ export async function showGallery({ main, parameters, session, signal }: View): 
 
   /** Of the next page that has any; none when there are no more, or when it would take too many pages. */
   async function nextResults(): Promise<Result[]> {
+    const limit = Math.min(Math.max(place.wanted() - list.children.length, pageLength), longestPage)
     for (let pages = 1; ; pages++) {
       const { results, nextCursor } = await session.with((client) =>
         client.page({
@@ -73,7 +85,7 @@ export async function showGallery({ main, parameters, session, signal }: View): 
           state: 'succeeded',
           musicUrl: 'presigned',
           imageUrl: 'presigned',
-          limit: pageLength,
+          limit,
           cursor,
           signal,
         }),
@@ -91,8 +103,6 @@ export async function showGallery({ main, parameters, session, signal }: View): 
     more.hidden = isFull || !cursor
     status.replaceChildren(...describe(list.children.length, { isFull, found: results.length }))
     if (focusMoves) exhibits[0]?.querySelector('a')?.focus()
-    // Tells at once where the list still ends in sight.
-    if (!more.hidden && results.length) end.observe(more)
   }
 
   function describe(shown: number, { isFull, found }: { isFull: boolean; found: number }): (Node | string)[] {

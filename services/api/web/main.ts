@@ -47,6 +47,8 @@ document.body.append(
   main,
   h('footer', {}, docs && h('a', { href: docs.href }, words.shell.docs), h('a', { href: '/openapi.json' }, 'OpenAPI')),
 )
+// What is scrolled to is not there yet when the browser would do it.
+history.scrollRestoration = 'manual'
 addEventListener('hashchange', () => show({ moveFocus: true }))
 listenForPictures(() => {
   location.hash = '#/'
