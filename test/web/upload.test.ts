@@ -111,6 +111,10 @@ for (const [locale, words] of languages) {
       await page.dispatchEvent('main', 'drop', { dataTransfer: await transferOf(page, files.slice(0, 1)) })
       await chosen.getByText('one.jpg').waitFor()
       await said(2).waitFor({ state: 'detached' })
+      await page.unroute('**/v1/uploads')
+      await page.dispatchEvent('main', 'drop', { dataTransfer: await transferOf(page, files) })
+      await resultKey(page)
+      await said(3).waitFor()
     })
   })
 }

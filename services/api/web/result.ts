@@ -28,7 +28,8 @@ export async function showResult({ main, key, parameters, session, signal }: Vie
   const work = h('div', { class: 'work' }, frame.element, beside)
   const upload = lastUpload?.key === key ? lastUpload : undefined
   const working = createWorking({ session, signal, uploadedAt: upload?.at, say })
-  main.append(h('h1', {}, take > 0 ? text.titleOfTake(name, take) : name), connection, announcement, work)
+  const leftOut = upload?.leftOut ? h('p', { role: 'status' }, upload.leftOut) : ''
+  main.append(h('h1', {}, take > 0 ? text.titleOfTake(name, take) : name), leftOut, connection, announcement, work)
   if (upload) frame.showFile(upload.file)
 
   const onResult = (result: Result) => {

@@ -18,7 +18,7 @@ const extensions: Record<string, PictureType> = {
 const announcedSteps = 4
 
 /** What the view of its result knows of it before the service does. `at` is in milliseconds since 1970. */
-export let lastUpload: { key: string; file: File; at: number } | undefined
+export let lastUpload: { key: string; file: File; at: number; leftOut: string } | undefined
 
 export async function showUpload({ main, session, signal }: View): Promise<void> {
   const { upload } = words
@@ -106,7 +106,7 @@ export async function showUpload({ main, session, signal }: View): Promise<void>
         await sendForm(presigned.upload, file, { signal: sent, onProgress: tell })
         return presigned.key
       })
-      lastUpload = { key, file, at: Date.now() }
+      lastUpload = { key, file, at: Date.now(), leftOut: leftOut.textContent }
       location.hash = resultAddress({ key })
     } catch (error) {
       if (signal.aborted || state !== chosen.querySelector('.state')) return
