@@ -16,7 +16,7 @@ interface Matrix {
   weight: Float32Array
   inputs: number
   outputs: number
-  /** Fewer would lose too much. */
+  /** In models of 4 or 8 bits, where fewer would lose too much. */
   leastBits?: 8 | 32
 }
 

@@ -33,7 +33,7 @@ export function startBandwidthProbe() {
   }
 }
 
-if (isMainThread && process.send) {
+if (isMainThread && import.meta.main) {
   const threads = availableParallelism()
   const gate = new SharedArrayBuffer(4)
   const workers = Array.from(

@@ -95,7 +95,7 @@ async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> 
       decoder: await open('decoder', musicDecoder.file),
       audioDecoder: await open('audioDecoder', audioDecoder.file),
     },
-    stepsPerChunk: executionProviders[0] === 'cpu' ? stepsPerChunk.cpu : stepsPerChunk.cuda,
+    stepsPerChunk: stepsPerChunk(executionProviders[0]!),
   })
   const { signal } = new AbortController()
   const compose = (clips: number, length: number) =>

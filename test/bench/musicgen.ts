@@ -111,8 +111,8 @@ async function perform<T>(task: Task): Promise<{ figures: T; peakBytes: number }
   const { promise, resolve, reject } = Promise.withResolvers<{ figures: T; peakBytes: number }>()
   const child = fork(fileURLToPath(new URL('musicgen-task.ts', import.meta.url)), [JSON.stringify(task)], {
     timeout: 1000 * taskSeconds,
-    // Models are built by a process that was started without.
-    env: { ...(task.type !== 'build' && onnxProcessEnv), ...process.env },
+    // Models are built without the allocator's settings.
+    env: { ...onnxProcessEnv, ...(task.type === 'build' && { GLIBC_TUNABLES: '' }), ...process.env },
   })
   child.once('message', (message) => resolve(message as { figures: T; peakBytes: number }))
   child.once('error', reject)

@@ -31,7 +31,9 @@ export async function openBrowser() {
   const executablePath = findChromium()
   if (!executablePath) throw new ChromiumMissingError('no Chromium found: `npm test` installs it or says how')
   const chromiumSandbox = process.getuid?.() !== 0
-  const browser = await chromium.launch({ executablePath, chromiumSandbox, timeout: launchMs })
+  // Without a locale, Chromium calls what it downloads `download` where the name is not of ASCII.
+  const env = { ...process.env, LC_ALL: 'C.UTF-8' }
+  const browser = await chromium.launch({ executablePath, chromiumSandbox, timeout: launchMs, env })
 
   return {
     /**

@@ -60,7 +60,7 @@ export function createGalleryPlace(list: HTMLElement, signal: AbortSignal) {
     /** So many exhibits are to be shown again. */
     wanted: () => left?.shown ?? 0,
 
-    /** To be called when they are, or all that there are now. Who has gone elsewhere meanwhile is not led back. */
+    /** To be called when they are, or as many as were found. Who has gone elsewhere meanwhile is not led back. */
     settle(): void {
       const place = left
       left = undefined

@@ -30,11 +30,11 @@ export interface Commission {
 export type Pcm = Float32Array[]
 
 /**
- * Columns of the delay pattern that one call of the decoder samples. After each, progress is told and cancellation heard;
- * but what the layers remember crosses from the device to the host and back. On a CPU a call makes one second of sound, on a GPU,
- * which takes about as long for more than 10 of them, as many as most clips have.
+ * Columns of the delay pattern that one call of the decoder samples. After each call progress is told, and cancellation and
+ * time limits are heard; but what the layers remember then crosses from the device to the host and back, which costs a GPU more
+ * than the steps. There a call makes ten seconds of sound, most clips whole; on a CPU it makes one second.
  */
-export const stepsPerChunk = { cpu: 50, cuda: 512 }
+export const stepsPerChunk = (executionProvider: string) => (executionProvider === 'cpu' ? 50 : 512)
 
 /** Text to PCM with a MusicGen model; the graphs stay the caller's to release. */
 export function createComposer(dependencies: {
@@ -47,8 +47,8 @@ export function createComposer(dependencies: {
   const { codebooks, codebookSize, delays, frameRate, channels } = manifest
 
   /**
-   * Composes the clips of a batch in one loop. A clip is finished as soon as its last column is sampled, before longer
-   * ones; one that is aborted takes no more work once the others are finished. Throws `signal.reason` before the next chunk when
+   * Composes the clips of a batch in one loop. A clip is finished after the chunk that has its last column, before
+   * longer ones; one that is aborted takes no more work once the others are finished. Throws `signal.reason` before the next chunk when
    * `signal` is aborted, and RangeError when a clip's length is not 0.02 to 30 s.
    */
   async function compose(commissions: readonly Commission[], { signal }: { signal: AbortSignal }): Promise<void> {

@@ -50,7 +50,7 @@ async function loadComposer(
       decoder: await open(join(folder, musicDecoder.file)),
       audioDecoder: await open(join(folder, audioDecoder.file)),
     },
-    stepsPerChunk: executionProvider === 'cpu' ? stepsPerChunk.cpu : stepsPerChunk.cuda,
+    stepsPerChunk: stepsPerChunk(executionProvider),
   })
 }
 

@@ -52,10 +52,11 @@ for (const [name, golden] of Object.entries(goldens.cases)) {
       model.remove()
     })
 
-    for (const [provider, chunk] of Object.entries(stepsPerChunk)) {
+    for (const provider of ['cpu', 'cuda']) {
       it(`gives the states, logits, codes and sound of the reference, greedily, in chunks as for ${provider}`, async () => {
-        const pcm = await composer.compose(clips, { topK: 1, chunk })
+        const pcm = await composer.compose(clips, { topK: 1, chunk: stepsPerChunk(provider) })
         const { graphs } = composer
+        assert.equal(graphs.decoder.calls.length, provider === 'cpu' ? 2 : 1)
         const { found, expected } = heardStates(graphs.textEncoder, golden)
         assertClose(found, expected, tolerance.state)
         const logits = logitsOf(graphs.decoder)
@@ -69,6 +70,21 @@ for (const [name, golden] of Object.entries(goldens.cases)) {
         }
       })
     }
+
+    it('goes on to the last of those that are still wanted', async () => {
+      const [clip] = clips as [Clip, ...Clip[]]
+      const alone = await composer.compose([clip], { chunk: 20 })
+      const giveUp = new AbortController()
+      const signals = [new AbortController().signal, giveUp.signal]
+      const longer = { ...clip, seconds: 3 * clip.seconds }
+      const pcm = await composer.compose([clip, longer], { chunk: 20, signals, onProgress: () => giveUp.abort() })
+      assert.deepEqual(pcm, alone)
+      const { calls } = composer.graphs.decoder
+      assert.deepEqual(
+        calls.map(({ wanted }) => wanted),
+        calls.map(() => undefined),
+      )
+    })
 
     it('has only the columns of the last chunk cross from the device', async () => {
       await composer.compose(clips)

@@ -20,7 +20,12 @@ export async function openComposer(model: ReturnType<typeof createGoldenModel>, 
 
   async function compose(
     clips: Clip[],
-    { chunk = stepsPerChunk.cpu, ...sampling }: { topK?: number; chunk?: number } = {},
+    {
+      chunk = stepsPerChunk('cpu'),
+      onProgress = () => {},
+      signals = [],
+      ...sampling
+    }: { topK?: number; chunk?: number; onProgress?: (index: number) => void; signals?: AbortSignal[] } = {},
   ): Promise<Pcm[]> {
     for (const { calls } of Object.values(graphs)) calls.length = 0
     const music = { ...model.manifest.music, ...sampling }
@@ -30,8 +35,8 @@ export async function openComposer(model: ReturnType<typeof createGoldenModel>, 
     const pcm: Pcm[] = []
     const commissions = clips.map((clip, i) => ({
       clip,
-      signal,
-      onProgress() {},
+      signal: signals[i] ?? signal,
+      onProgress: () => onProgress(i),
       onWarning() {},
       onFinished: (tracks: Pcm) => {
         pcm[i] = tracks
