@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { GetObjectCommand } from '@aws-sdk/client-s3'
 import type { Locator, Page } from 'playwright-core'
 import type { Words } from '../../services/api/web/words/en.ts'
+import { drawPicture } from '../picture.ts'
+import type { Promenade } from './promenade.ts'
 
 /** A file as a user has it. */
 export interface PictureFile {
@@ -10,6 +13,18 @@ export interface PictureFile {
 }
 
 const mostTabs = 80
+
+export const jpeg = async (name: string): Promise<PictureFile> => ({
+  name,
+  mimeType: 'image/jpeg',
+  buffer: await drawPicture(1).jpeg().toBuffer(),
+})
+
+/** What lies under a key in the bucket. */
+export async function objectOf({ stack, bucket }: Promenade, key: string): Promise<Buffer> {
+  const { Body } = await stack.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }))
+  return Buffer.from(await Body!.transformToByteArray())
+}
 
 /** `button`: its name, where it is another one that opens the chooser. */
 export async function choosePicture(page: Page, words: Words, file: PictureFile, button?: string): Promise<void> {

@@ -31,8 +31,8 @@ export type Pcm = Float32Array[]
 
 /**
  * Columns of the delay pattern that one call of the decoder samples. After each call progress is told, and cancellation and
- * time limits are heard; but what the layers remember then crosses from the device to the host and back, which costs a GPU more
- * than the steps. There a call makes ten seconds of sound, most clips whole; on a CPU it makes one second.
+ * time limits are heard; but what the layers remember then crosses from the device to the host and back. On a CPU, where that
+ * is one memory, a call makes one second of sound; on a GPU ten, most clips whole.
  */
 export const stepsPerChunk = (executionProvider: string) => (executionProvider === 'cpu' ? 50 : 512)
 
