@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
-import { GetObjectCommand } from '@aws-sdk/client-s3'
 import type { Page } from 'playwright-core'
 import type { Result } from '#shared/contract/result.ts'
 import { en } from '../../services/api/web/words/en.ts'
@@ -12,7 +11,7 @@ import { drawPicture } from '../picture.ts'
 import { buildTinyModels, tinyInference } from '../tiny-models.ts'
 import { expectSuitable, phone } from './browser.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
-import { choosePicture, resultKey, tabTo } from './visitor.ts'
+import { choosePicture, objectOf, resultKey, tabTo } from './visitor.ts'
 
 /** What MUSIC_SECONDS is by default. */
 const musicSeconds = 10
@@ -149,11 +148,8 @@ async function expectSeeking(page: Page): Promise<void> {
   }
 }
 
-async function storedMusic({ music_url: url }: Result): Promise<Buffer> {
-  const Key = decodeURIComponent(new URL(url!).pathname).slice(1)
-  const { Body } = await promenade.stack.s3.send(new GetObjectCommand({ Bucket: promenade.bucket, Key }))
-  return Buffer.from(await Body!.transformToByteArray())
-}
+const storedMusic = ({ music_url: url }: Result) =>
+  objectOf(promenade, decodeURIComponent(new URL(url!).pathname).slice(1))
 
 async function fact(page: Page, name: string): Promise<string | null> {
   return page.locator('dt', { hasText: name }).locator('+ dd').textContent()
