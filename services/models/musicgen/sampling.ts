@@ -24,7 +24,7 @@ export function sample(
   const { logits, uniform, temperature, topK, codebookSize } = options
   const kept = scope.op('Reshape', [scope.op('Min', [topK, scope.int64(codebookSize)]), scope.int64([1])])
   const scaled = scope.op('Div', [logits, temperature])
-  const [likeliest] = scope.ops('TopK', [scaled, kept], 2)
+  const [likeliest] = scope.ops('TopK', [scaled, kept], 2, { sorted: 0 })
   const least = scope.op('ReduceMin', [likeliest!, scope.int64([-1])])
   const within = scope.op('GreaterOrEqual', [scaled, least])
   const masked = scope.op('Where', [within, scaled, scope.float32(Number.NEGATIVE_INFINITY)])
