@@ -30,7 +30,8 @@ async function test(patterns: string[]): Promise<void> {
 
   let count = 'the tests did not run to their end'
   process.exitCode = 1
-  const concurrency = Math.max(1, Math.min(4, availableParallelism()))
+  // Much of a test is waiting: for databases, browsers and queues.
+  const concurrency = Math.max(2, Math.min(4, availableParallelism() + 1))
   const results = run({ files, concurrency, timeout: fileMilliseconds })
   results.on('test:summary', ({ file, counts, success }) => {
     // The summaries of the single files come first.
