@@ -57,12 +57,19 @@ export async function pull(
   }
 }
 
+/** Neither the token nor the endpoint, which may have a password, is ever shown when it is refused. */
 function readHubSettings({ HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE }: Record<string, string | undefined>) {
   const endpoint = (HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
-  if (!/^https?:\/\/./.test(endpoint) || !URL.canParse(endpoint)) {
-    throw new UsageError(`HF_ENDPOINT: expected a URL of http or https, found ${JSON.stringify(HF_ENDPOINT)}`)
+  const url = /^https?:\/\/./.test(endpoint) ? URL.parse(endpoint) : null
+  if (!url || url.username || url.password) {
+    const found = url ? 'one with them' : 'something else'
+    const expected = 'an http or https URL without user name and password'
+    throw new UsageError(`HF_ENDPOINT: expected ${expected}; found ${found}, not shown here`)
   }
-  // Never shown, not even when it is wrong.
-  if (HF_TOKEN && !HF_TOKEN.startsWith('hf_')) throw new UsageError('HF_TOKEN: expected a token that begins with hf_')
-  return { endpoint, token: HF_TOKEN, offline: /^(1|true|yes|on)$/i.test(HF_HUB_OFFLINE ?? '') }
+  const token = HF_TOKEN?.trim()
+  if (token && !/^hf_[A-Za-z0-9_-]+$/.test(token)) {
+    const expected = 'hf_ and then letters, digits, _ or -'
+    throw new UsageError(`HF_TOKEN: expected ${expected}; found something else, not shown here`)
+  }
+  return { endpoint, token, offline: /^(1|true|yes|on)$/i.test(HF_HUB_OFFLINE ?? '') }
 }

@@ -59,7 +59,8 @@ export function createRepository(name: string, { endpoint, token, silenceMillise
     const status = error instanceof HubApiError ? error.statusCode : undefined
     if (status === 401 || status === 403) {
       const access = token ? 'the token in HF_TOKEN has no access to it' : 'it is private or gated, or does not exist'
-      const remedy = token ? 'accept its terms on its page' : 'accept its terms on its page and set HF_TOKEN'
+      const terms = 'accept its terms on its page'
+      const remedy = token ? `check HF_TOKEN, or ${terms}` : `${terms} and set HF_TOKEN`
       return new HubError(`${what}: refused with status ${status}: ${access}; ${remedy}`, { retryable: false })
     }
     if (status === 404) return new HubError(`${what}: not found at ${endpoint}`, { retryable: false })
