@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import Type, { type Static } from 'typebox'
+import Type, { type Static, type TSchema } from 'typebox'
 import type { ImageSpec } from '#shared/model/manifest.ts'
 import { CheckpointError } from '../checkpoint-error.ts'
 import { readCheckpointJson } from '../checkpoint-json.ts'
@@ -25,6 +25,9 @@ const pixels = Type.Integer({ minimum: 1 })
 const Square = Type.Object({ height: pixels, width: pixels })
 const color = (channel: ReturnType<typeof Type.Number>) => Type.Tuple([channel, channel, channel])
 
+/** transformers' fast processors write what they leave out as null. */
+const orNull = <S extends TSchema>(schema: S) => Type.Optional(Type.Union([schema, Type.Null()]))
+
 const PreprocessorConfig = Type.Object({
   image_processor_type: Type.Optional(Name),
   feature_extractor_type: Type.Optional(Name),
@@ -32,9 +35,9 @@ const PreprocessorConfig = Type.Object({
   size: Type.Union([pixels, Type.Object({ shortest_edge: pixels }), Square]),
   /** ConvNext: the part of a resized picture's side that is kept. */
   crop_pct: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 224 / 256 }),
-  resample: Type.Optional(Type.Integer({ minimum: 0, maximum: 3 })),
-  do_center_crop: Type.Optional(Type.Boolean()),
-  crop_size: Type.Optional(Type.Union([pixels, Square])),
+  resample: orNull(Type.Integer({ minimum: 0, maximum: 3 })),
+  do_center_crop: orNull(Type.Boolean()),
+  crop_size: orNull(Type.Union([pixels, Square])),
   do_rescale: Type.Boolean({ default: true }),
   rescale_factor: Type.Number({ exclusiveMinimum: 0, default: 1 / 255 }),
   do_normalize: Type.Boolean({ default: true }),
@@ -70,7 +73,7 @@ export function readImageSpec(checkpointDir: string, side?: number): ImageSpec {
     keepAspect = edge < 384
     if (keepAspect) resize = Math.trunc(edge / config.crop_pct)
   } else if (config.do_center_crop ?? standard.cut) {
-    if (cropSize === undefined) throw fault('crop_size', undefined, 'the side of the square that is cut out')
+    if (!cropSize) throw fault('crop_size', undefined, 'the side of the square that is cut out')
     crop = typeof cropSize === 'number' ? cropSize : squareSide('crop_size', cropSize)
     if (crop > resize) throw fault('crop_size', crop, `at most size, ${resize}`)
   } else if (keepAspect) {
@@ -89,7 +92,7 @@ export function readImageSpec(checkpointDir: string, side?: number): ImageSpec {
 function processorOf(config: PreprocessorConfig): Processor {
   const name = config.image_processor_type ?? config.feature_extractor_type
   if (name) return names.find((each) => suffixes().includes(name.slice(each.length)) && name.startsWith(each))!
-  return config.crop_size === undefined ? 'ViT' : 'CLIP'
+  return config.crop_size ? 'CLIP' : 'ViT'
 }
 
 function suffixes(): string[] {

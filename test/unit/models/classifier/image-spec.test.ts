@@ -57,6 +57,20 @@ describe('a preprocessor_config.json', () => {
     )
   })
 
+  it('may have null for what is left out, as fast processors write it', () => {
+    const nulls = {
+      image_processor_type: 'ViTImageProcessorFast',
+      do_center_crop: null,
+      crop_size: null,
+      resample: null,
+    }
+    const { resize, keepAspect, crop, resample } = read({ ...standard, ...nulls })
+    assert.deepEqual(
+      { resize, keepAspect, crop, resample },
+      { resize: 16, keepAspect: false, crop: 16, resample: 'bilinear' },
+    )
+  })
+
   it('takes 1/255 cut after some digits as 1/255', () => {
     assert.deepEqual(read({ ...standard, rescale_factor: 0.00392156862745098 }).deviation, [1, 1, 1])
     assert.deepEqual(read({ ...standard, rescale_factor: 0.00392157 }).deviation, [1, 1, 1])
