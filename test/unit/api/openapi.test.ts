@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { pino } from 'pino'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import { jobStates } from '#shared/contract/result.ts'
-import { type AppOptions, createApp } from '../../../services/api/app.ts'
-import { bucket } from '../../job.ts'
+import { createApp } from '../../../services/api/app.ts'
+import { apiOptions } from '../../api-options.ts'
 import { type Described, faultsOf, type Media, operationsOf } from '../../open-api.ts'
 
 let app: Awaited<ReturnType<typeof createApp>>
@@ -14,8 +13,7 @@ let operations: Described[]
 
 before(async () => {
   // Nothing is asked of what the API stands on.
-  const options: Partial<AppOptions> = { bucket, auth: 'none', logger: pino({ level: 'silent' }) }
-  app = await createApp(options as AppOptions)
+  app = await createApp(apiOptions())
   document = (await app.inject('/openapi.json')).json()
   operations = operationsOf(document)
 })
