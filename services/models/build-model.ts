@@ -1,6 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { manifestFile } from '#shared/model/manifest.ts'
 import type { Source } from './build-options.ts'
 import { builderDigest } from './builder-digest.ts'
 import { readManifest, sizeFaults } from './built-model.ts'
@@ -35,7 +36,7 @@ export function modelState(target: Target, modelDir: string, from?: string): Mod
 
 /**
  * Builds a target into its folder below `modelDir`, over an older one if there is any: from the checkpoint in the folder
- * `from`, else from the one that was pulled. Throws CheckpointError, DiskError.
+ * `from`, else from the one that was pulled. Throws CheckpointError, DiskError; the folder of something else is left as it is.
  */
 export async function buildModel(target: Target, modelDir: string, from?: string): Promise<void> {
   const { name, model, entry, precision } = target
@@ -47,9 +48,15 @@ export async function buildModel(target: Target, modelDir: string, from?: string
     throw new CheckpointError(`${model}: its checkpoint is not in ${checkpointDir(modelDir, model)}; ${remedy}`)
   }
   mkdirSync(modelDir, { recursive: true })
+  const outDir = targetDir(modelDir, target)
+  if (existsSync(outDir) && !existsSync(join(outDir, manifestFile)) && readdirSync(outDir).length > 0) {
+    const remedy = 'Move it away, or name another folder with --dir.'
+    throw new CheckpointError(
+      `${outDir}: expected a model or nothing, found a folder without ${manifestFile}. ${remedy}`,
+    )
+  }
   removeLeftovers(modelDir)
-  const build = async (dir: string) =>
-    entry.build({ checkpointDir: dir, outDir: targetDir(modelDir, target), name, source, license, precision })
+  const build = async (dir: string) => entry.build({ checkpointDir: dir, outDir, name, source, license, precision })
   if (from || !isGenerated(entry)) return build(from ?? checkpointDir(modelDir, model))
   const dir = mkdtempSync(join(modelDir, `.${name}.checkpoint.`))
   try {

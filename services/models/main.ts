@@ -119,7 +119,7 @@ program
       const faults = await modelFaults(join(modelDir(), name))
       for (const fault of faults) console.error(`${name}: ${fault}`)
       if (faults.length) {
-        console.error(`Build it again: npm run models -- build --force ${name}`)
+        console.error(`Build it again: npm run models -- build --force ${name} --dir ${modelDir()}`)
         process.exitCode = 1
       } else print(`${name}: every file is as its manifest says, and every graph as the runner expects it`)
     }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
 import type { MusicManifest } from '#shared/model/manifest.ts'
+import { CheckpointError } from './checkpoint-error.ts'
 import type { ModelFolder, OutputFile } from './model-folder.ts'
 
 const opset = 21
@@ -146,7 +147,7 @@ export function createGraph(folder: ModelFolder, file: string, precision: Precis
       weight(name, dims, view, type = real) {
         const full = unique(path ? `${path}/${name}` : name)
         const halved = type === 'float16' && view instanceof Float32Array
-        addInitializer(full, type, dims, halved ? new Float16Array(view) : view)
+        addInitializer(full, type, dims, halved ? halve(view, full) : view)
         return full
       },
       cast: (value, to) => scope.op('Cast', [value], { to: dataTypes[to] }),
@@ -214,6 +215,14 @@ export function createGraph(folder: ModelFolder, file: string, precision: Precis
 const ModelProto = protobuf
   .parse(readFileSync(new URL('onnx.proto', import.meta.url), 'utf8'))
   .root.lookupType('onnx.ModelProto')
+
+/** Throws CheckpointError where float16 has no number as large. */
+function halve(weight: Float32Array, name: string): Float16Array {
+  const halves = new Float16Array(weight)
+  const odd = halves.findIndex((value) => !Number.isFinite(value))
+  if (odd === -1) return halves
+  throw new CheckpointError(`${name}: ${weight[odd]} at ${odd} is beyond float16; build in another precision`)
+}
 
 function encodePort(name: string, type: DataType, dims: Dimension[]): object {
   const dim = dims.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }))

@@ -1,8 +1,9 @@
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 import { CheckpointError } from './checkpoint-error.ts'
+import { readCheckpointJson } from './checkpoint-json.ts'
 import { writeWhole } from './disk.ts'
 
 /** The format's own bound on its header. */
@@ -12,13 +13,14 @@ const bytesPerElement: Record<string, number> = { F32: 4, F16: 2, BF16: 2 }
 const size = Type.Integer({ minimum: 0 })
 const Entry = Type.Object({ dtype: Type.String(), shape: Type.Array(size), data_offsets: Type.Tuple([size, size]) })
 type Entry = Static<typeof Entry>
+const Header = Type.Record(Type.String(), Type.Unknown())
 const ShardIndex = Type.Object({ weight_map: Type.Record(Type.String(), Type.String()) })
 
 export interface Checkpoint {
   readonly names: string[]
   /** Undefined when there is no such tensor. */
   dims(name: string): number[] | undefined
-  /** One tensor from the disk as float32. Throws CheckpointError when it is missing or of other dimensions. */
+  /** One tensor from the disk as float32. Throws CheckpointError when it is missing, of other dimensions or not finite. */
   read(name: string, dims: number[]): Float32Array
   close(): void
 }
@@ -76,7 +78,12 @@ function openFile(path: string) {
         if (!bytesPerElement[dtype]) {
           throw new CheckpointError(`${path}: tensor ${name} is ${dtype}, expected F32, F16 or BF16`)
         }
-        return toFloat32(readAt(descriptor, path, dataOffset + begin, end - begin), dtype)
+        const values = toFloat32(readAt(descriptor, path, dataOffset + begin, end - begin), dtype)
+        const odd = values.findIndex((value) => !Number.isFinite(value))
+        if (odd !== -1) {
+          throw new CheckpointError(`${path}: tensor ${name} has ${values[odd]} at ${odd}, expected finite numbers`)
+        }
+        return values
       },
       close: () => closeSync(descriptor),
     }
@@ -117,16 +124,18 @@ function readHeader(descriptor: number, path: string) {
 }
 
 function parseHeader(text: string, path: string): Record<string, unknown> {
+  let header: unknown
   try {
-    return JSON.parse(text)
+    header = JSON.parse(text)
   } catch (cause) {
     throw new CheckpointError(`${path}: the safetensors header is not JSON`, { cause })
   }
+  if (Value.Check(Header, header)) return header
+  throw new CheckpointError(`${path}: the safetensors header is not an object of tensors`)
 }
 
 function readShardNames(path: string, dir: string): string[] {
-  const index: unknown = JSON.parse(readFileSync(path, 'utf8'))
-  if (!Value.Check(ShardIndex, index)) throw new CheckpointError(`${path}: expected a weight_map of strings`)
+  const index = readCheckpointJson(path, ShardIndex)
   const names = [...new Set(Object.values(index.weight_map))]
   for (const name of names) {
     if (name !== basename(name)) throw new CheckpointError(`${path}: shard ${name} must be a file beside the index`)
@@ -147,19 +156,12 @@ function readAt(descriptor: number, path: string, offset: number, length: number
 
 function toFloat32(bytes: Buffer<ArrayBuffer>, dtype: string): Float32Array {
   if (dtype === 'F32') return new Float32Array(bytes.buffer)
-  if (dtype === 'F16') return Float32Array.from(new Uint16Array(bytes.buffer), halfToFloat)
-  // BF16
-  const bits = Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16)
+  if (dtype === 'F16') return new Float32Array(new Float16Array(bytes.buffer))
+  // BF16: the upper half of a float32.
+  const halves = new Uint16Array(bytes.buffer)
+  const bits = new Uint32Array(halves.length)
+  for (let i = 0; i < bits.length; i++) bits[i] = halves[i]! << 16
   return new Float32Array(bits.buffer)
-}
-
-/** IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
-function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1
-  const exponent = (half >> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024))
 }
 
 export interface Tensor {

@@ -1,11 +1,11 @@
 import { audioDecoder, musicDecoder } from '#shared/model/graph.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
+import type { TextTokenizer } from '#shared/text-tokenizer.ts'
 import { float32, type Graph, int64, output, type Tensor } from '../onnx/graph.ts'
 import { createAttentionCache } from './attention-cache.ts'
 import { conditionOnTexts } from './conditioning.ts'
 import { frameCount, stepCount, undoDelay } from './delay-pattern.ts'
 import { createUniform } from './random.ts'
-import type { TextTokenizer } from './text-tokenizer.ts'
 
 export interface Clip {
   prompt: string
@@ -49,7 +49,7 @@ export function createComposer(dependencies: {
   /**
    * Composes the clips of a batch in one loop. A clip is finished after the chunk that has its last column, before
    * longer ones; one that is aborted takes no more work once the others are finished. Throws `signal.reason` before the next chunk when
-   * `signal` is aborted, and RangeError when a clip's length is not 0.02 to 30 s.
+   * `signal` is aborted, RangeError when a clip's length is not 0.02 to 30 s, and Error when the model's numbers are not finite.
    */
   async function compose(commissions: readonly Commission[], { signal }: { signal: AbortSignal }): Promise<void> {
     const clips = commissions.map(({ clip }) => clip)
@@ -132,6 +132,10 @@ export function createComposer(dependencies: {
 
   /** @param codes [codebooks, frames] */
   async function decodeAudio(codes: BigInt64Array, frames: number): Promise<Pcm> {
+    // See `sample`, of the graph.
+    if (codes.some((code) => code >= codebookSize)) {
+      throw new Error('the logits of the music model are not finite: its weights or its precision cannot be used')
+    }
     const decoded = await graphs.audioDecoder.run({ [audioDecoder.codes]: int64(codes, [1, codebooks, frames]) })
     const pcm = output(decoded, audioDecoder.pcm, 'float32').data
     const samples = pcm.length / channels

@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { ClassifierManifest, MusicManifest, tokenizerFile } from '#shared/model/manifest.ts'
+import { createTextTokenizer, type TextTokenizer } from '#shared/text-tokenizer.ts'
 import { createClassifier } from '../classifier/classifier.ts'
 import { type BatchOptions, createBatcher } from '../musicgen/batcher.ts'
 import { createComposer, stepsPerChunk } from '../musicgen/composer.ts'
-import { createTextTokenizer } from '../musicgen/text-tokenizer.ts'
 import type { InferenceOptions, Request, Response } from './channel.ts'
 import { loadOnFirst, type Open } from './execution-provider.ts'
 import type { Graph } from './graph.ts'
@@ -20,10 +20,11 @@ process.on('disconnect', () => process.exit(0))
 
 try {
   const options: InferenceOptions = JSON.parse(process.argv[2]!)
+  const tokenizer = await loadTokenizer(options)
   const { loaded, executionProvider } = await loadOnFirst(
     options.executionProviders,
     async (open, executionProvider) => ({
-      composer: await loadComposer(options, { open, executionProvider }),
+      composer: await loadComposer(options, { tokenizer, open, executionProvider }),
       classifier: await loadClassifier(options, open),
     }),
     (fallback) => send({ type: 'fallback', ...fallback }),
@@ -35,16 +36,25 @@ try {
   process.disconnect()
 }
 
+async function loadTokenizer({ modelDir, musicModel }: InferenceOptions): Promise<TextTokenizer> {
+  const { music } = await readModel(modelDir, musicModel, MusicManifest)
+  const path = join(modelDir, musicModel, tokenizerFile)
+  try {
+    return createTextTokenizer(JSON.parse(await readFile(path, 'utf8')), music.maxTextTokens)
+  } catch (cause) {
+    throw new Error(`${path}: ${(cause as Error).message}`, { cause })
+  }
+}
+
 async function loadComposer(
   { modelDir, musicModel }: InferenceOptions,
-  { open, executionProvider }: { open: Open; executionProvider: string },
+  { tokenizer, open, executionProvider }: { tokenizer: TextTokenizer; open: Open; executionProvider: string },
 ) {
   const { music } = await readModel(modelDir, musicModel, MusicManifest)
   const folder = join(modelDir, musicModel)
-  const tokenizerJson = JSON.parse(await readFile(join(folder, tokenizerFile), 'utf8'))
   return createComposer({
     manifest: music,
-    tokenizer: createTextTokenizer(tokenizerJson, music.maxTextTokens),
+    tokenizer,
     graphs: {
       textEncoder: await open(join(folder, textEncoder.file)),
       decoder: await open(join(folder, musicDecoder.file)),
@@ -113,7 +123,10 @@ function serve(
   })
 }
 
-/** To nobody, where the consumer has just gone: `disconnect` follows. */
+/** What cannot be told is lost, and the consumer must not wait for it: it replaces this process, or has gone itself. */
 function send(response: Response): void {
-  if (process.connected) process.send!(response, undefined, undefined, () => {})
+  if (!process.connected) return
+  process.send!(response, undefined, undefined, (error) => {
+    if (error) process.exit(1)
+  })
 }

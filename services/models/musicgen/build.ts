@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Type from 'typebox'
 import { type MusicManifest, modelFormat, tokenizerFile } from '#shared/model/manifest.ts'
+import { createTextTokenizer } from '#shared/text-tokenizer.ts'
 import type { BuildOptions } from '../build-options.ts'
 import { CheckpointError } from '../checkpoint-error.ts'
+import { readCheckpointJson } from '../checkpoint-json.ts'
 import { writeModelFolder } from '../model-folder.ts'
 import { openCheckpoint } from '../safetensors.ts'
 import { writeAudioDecoder } from './audio-decoder.ts'
@@ -22,7 +25,7 @@ export function buildMusicgen(
 ): void {
   const { checkpointDir, outDir, name, source, license, precision, withLogits = false } = options
   const config = readMusicgenConfig(checkpointDir)
-  const tokenizer = readTokenizer(join(checkpointDir, tokenizerFile))
+  const tokenizer = readTokenizer(join(checkpointDir, tokenizerFile), config.text_encoder)
   const { text_encoder: text, decoder, audio_encoder: audio, generation } = config
   const guided = generation.guidance_scale > 1
   const checkpoint = openCheckpoint(checkpointDir)
@@ -75,10 +78,24 @@ function describe(config: MusicgenConfig, guided: boolean): MusicManifest['music
   }
 }
 
-function readTokenizer(path: string): Buffer {
+/** The file as it is, after a look at whether its tokens are the text encoder's. */
+function readTokenizer(path: string, text: MusicgenConfig['text_encoder']): Buffer {
+  const json = readCheckpointJson(path, Type.Object({}))
+  let empty: number[]
+  let highest: number
   try {
-    return readFileSync(path)
+    const tokenizer = createTextTokenizer(json, text.n_positions)
+    empty = tokenizer.encode('').ids
+    highest = tokenizer.highestId
   } catch (cause) {
-    throw new CheckpointError(`${path} cannot be read: ${(cause as Error).message}`, { cause })
+    throw new CheckpointError(`${path}: is no tokenizer: ${(cause as Error).message}`, { cause })
   }
+  if (empty.length === 0) {
+    throw new CheckpointError(`${path}: post_processor adds no token to an empty text, expected the end token`)
+  }
+  if (highest >= text.vocab_size) {
+    const size = `config.json's text_encoder.vocab_size ${text.vocab_size}`
+    throw new CheckpointError(`${path}: has a token ${highest}, expected less than ${size}`)
+  }
+  return readFileSync(path)
 }

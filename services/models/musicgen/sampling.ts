@@ -14,7 +14,8 @@ export function guide(scope: Scope, logits: Value, scale: Value): Value {
 /**
  * Draws one code from each codebook's `topK` likeliest: the first, in the order of the codebook, at which the cumulative
  * probability passes the uniform draw. (In the order of likelihood, two codes that are about as likely would change
- * places with the rounding, which is not the same on every machine.) With a topK of 1 it is the likeliest.
+ * places with the rounding, which is not the same on every machine.) With a topK of 1 it is the likeliest. Where no logit is a
+ * number, it is `codebookSize`, which is no code.
  * @returns [batch, codebooks] int64
  */
 export function sample(
@@ -31,11 +32,12 @@ export function sample(
   const cumulative = scope.op('CumSum', [scope.op('Softmax', [masked], { axis: -1 }), scope.int64(-1)])
   // The sum of the probabilities may be rounded to less than a draw just under 1.
   const total = scope.op('ReduceMax', [cumulative, scope.int64([-1])])
-  const passed = scope.op('And', [
-    scope.op('LessOrEqual', [cumulative, scope.op('Unsqueeze', [uniform, scope.int64([-1])])]),
-    scope.op('Less', [cumulative, total]),
+  const reached = scope.op('Or', [
+    scope.op('Greater', [cumulative, scope.op('Unsqueeze', [uniform, scope.int64([-1])])]),
+    scope.op('GreaterOrEqual', [cumulative, total]),
   ])
-  return scope.op('ReduceSum', [scope.op('Cast', [passed], { to: 7 }), scope.int64([-1])], { keepdims: 0 })
+  const count = scope.op('ReduceSum', [scope.op('Cast', [reached], { to: 7 }), scope.int64([-1])], { keepdims: 0 })
+  return scope.op('Sub', [scope.int64(codebookSize), count])
 }
 
 /**

@@ -99,6 +99,55 @@ describe('a build that cannot be', () => {
     )
   })
 
+  it('names a number that is not finite, or becomes so in float16', async () => {
+    const withFirst = (value: number) =>
+      withTensors((tensors) => {
+        tensors.find(({ name }) => name === fc1)!.data[0] = value
+        return tensors
+      })
+    await refuses(withFirst(Number.NaN), /layers\.1\.fc1\.weight has NaN at 0, expected finite numbers/)
+    const halves = { ...target, precision: 'fp16' as const }
+    await assert.rejects(
+      buildModel(halves, modelDir, withFirst(70_000)),
+      /70000 at \d+ is beyond float16; build in another/,
+    )
+    assert.deepEqual(readdirSync(modelDir), [])
+  })
+
+  it('names a tokenizer that is none, or not this text encoder’s', async () => {
+    const withTokenizer = (change: (text: string) => string) => {
+      const dir = copy()
+      const path = join(dir, 'tokenizer.json')
+      writeFileSync(path, change(readFileSync(path, 'utf8')))
+      return dir
+    }
+    await refuses(
+      withTokenizer(() => 'version https://git-lfs'),
+      /tokenizer\.json: is not JSON/,
+    )
+    await refuses(
+      withTokenizer(() => '{}'),
+      /tokenizer\.json: is no tokenizer/,
+    )
+    const unended = (text: string) => JSON.stringify({ ...JSON.parse(text), post_processor: null })
+    await refuses(withTokenizer(unended), /tokenizer\.json: post_processor adds no token to an empty text/)
+    const longer = (text: string) => {
+      const json = JSON.parse(text)
+      json.model.vocab.push(['more', -1])
+      return JSON.stringify(json)
+    }
+    await refuses(withTokenizer(longer), /tokenizer\.json: has a token \d+, expected less than config\.json's .* \d+/)
+  })
+
+  it('leaves alone what is no model where the model would go', async () => {
+    const outDir = join(modelDir, target.name)
+    cpSync(checkpoint, outDir, { recursive: true })
+    const files = readdirSync(outDir)
+    await assert.rejects(buildModel(target, modelDir, outDir), /found a folder without manifest\.json\. Move it away/)
+    assert.deepEqual(readdirSync(outDir), files)
+    rmSync(outDir, { recursive: true })
+  })
+
   it('names a file that is cut, and the checkpoint of another architecture', async () => {
     const cut = copy()
     truncateSync(join(cut, weights), statSync(join(cut, weights)).size - 1)
@@ -108,7 +157,7 @@ describe('a build that cannot be', () => {
     await refuses(other, /config\.json: model_type .*musicgen.*found "llama"/)
     const untold = copy()
     rmSync(join(untold, 'tokenizer.json'))
-    await refuses(untold, /tokenizer\.json cannot be read/)
+    await refuses(untold, /tokenizer\.json: cannot be read/)
   })
 
   it('says when the disk does not take it, and leaves nothing', () => {

@@ -58,7 +58,7 @@ describe('safetensors', () => {
   })
 
   it('widens half precision', () => {
-    const values = Uint16Array.of(0x3c00, 0xc500, 0x0001, 0x7c00) // 1, -5, 2^-24, infinity
+    const values = Uint16Array.of(0x3c00, 0xc500, 0x0001, 0x7bff) // 1, -5, 2^-24, the largest
     const brains = Uint16Array.of(0x3f80, 0xc0a0) // 1, -5
     const header = JSON.stringify({
       half: { dtype: 'F16', shape: [4], data_offsets: [0, 8] },
@@ -67,9 +67,17 @@ describe('safetensors', () => {
     })
     const data = Buffer.concat([new Uint8Array(values.buffer), new Uint8Array(brains.buffer), Buffer.alloc(8)])
     const checkpoint = openCheckpoint(writeRaw('half', header, data))
-    assert.deepEqual([...checkpoint.read('half', [4])], [1, -5, 2 ** -24, Number.POSITIVE_INFINITY])
+    assert.deepEqual([...checkpoint.read('half', [4])], [1, -5, 2 ** -24, 65504])
     assert.deepEqual([...checkpoint.read('brain', [2])], [1, -5])
     assert.throws(() => checkpoint.read('whole', [1]), /tensor whole is I64, expected F32, F16 or BF16/)
+    checkpoint.close()
+  })
+
+  it('refuses what is no finite number', () => {
+    const dir = folder('infinite')
+    writeSafetensors(join(dir, 'model.safetensors'), [{ name: 'a', dims: [2], data: Float32Array.of(1, Number.NaN) }])
+    const checkpoint = openCheckpoint(dir)
+    assert.throws(() => checkpoint.read('a', [2]), /model\.safetensors: tensor a has NaN at 1, expected finite numbers/)
     checkpoint.close()
   })
 
@@ -100,6 +108,10 @@ describe('safetensors', () => {
     writeFileSync(join(empty, 'model.safetensors'), '')
     rejects(empty, /0 bytes are too few/)
     rejects(writeRaw('text', '{', new Uint8Array()), /header is not JSON/)
+    rejects(writeRaw('nothing', 'null', new Uint8Array()), /header is not an object/)
+    const index = folder('index')
+    writeFileSync(join(index, 'model.safetensors.index.json'), '{"weight_map"')
+    rejects(index, /model\.safetensors\.index\.json: is not JSON/)
     rejects(writeRaw('long', '{}', new Uint8Array(), 1000), /would have 1000 bytes/)
     rejects(writeRaw('fields', '{"a":{"dtype":"F32"}}', new Uint8Array()), /tensor a needs dtype, shape/)
     const lying = JSON.stringify({ a: { dtype: 'F32', shape: [3], data_offsets: [0, 8] } })

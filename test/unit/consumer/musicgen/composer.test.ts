@@ -86,6 +86,11 @@ for (const [name, golden] of Object.entries(goldens.cases)) {
       )
     })
 
+    it('gives no sound where the model’s numbers are not finite', async () => {
+      const composed = composer.compose(clips, { temperature: Number.NaN })
+      await assert.rejects(composed, /the logits of the music model are not finite/)
+    })
+
     it('has only the columns of the last chunk cross from the device', async () => {
       await composer.compose(clips)
       assert.deepEqual(

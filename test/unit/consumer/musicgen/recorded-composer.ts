@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { audioDecoder, musicDecoder, textEncoder } from '#shared/model/graph.ts'
 import { tokenizerFile } from '#shared/model/manifest.ts'
+import { createTextTokenizer } from '#shared/text-tokenizer.ts'
 import { type Clip, createComposer, type Pcm, stepsPerChunk } from '../../../../services/consumer/musicgen/composer.ts'
-import { createTextTokenizer } from '../../../../services/consumer/musicgen/text-tokenizer.ts'
 import { type Graph, openGraph, type Tensor } from '../../../../services/consumer/onnx/graph.ts'
 import type { createGoldenModel } from '../../models/musicgen/golden-model.ts'
 
@@ -25,7 +25,13 @@ export async function openComposer(model: ReturnType<typeof createGoldenModel>, 
       onProgress = () => {},
       signals = [],
       ...sampling
-    }: { topK?: number; chunk?: number; onProgress?: (index: number) => void; signals?: AbortSignal[] } = {},
+    }: {
+      topK?: number
+      temperature?: number
+      chunk?: number
+      onProgress?: (index: number) => void
+      signals?: AbortSignal[]
+    } = {},
   ): Promise<Pcm[]> {
     for (const { calls } of Object.values(graphs)) calls.length = 0
     const music = { ...model.manifest.music, ...sampling }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { textEncoder } from '#shared/model/graph.ts'
-import { createTextTokenizer } from '../../../../services/consumer/musicgen/text-tokenizer.ts'
+import { createTextTokenizer } from '#shared/text-tokenizer.ts'
 import { tinyShape, writeRandomMusicgen } from '../../../../services/models/musicgen/tiny.ts'
 import { createRandomWeights } from '../../../../services/models/random-weights.ts'
 import goldens from '../../../golden/musicgen.json' with { type: 'json' }

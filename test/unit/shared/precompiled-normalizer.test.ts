@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createPrecompiledNormalizer } from '../../../../services/consumer/musicgen/precompiled-normalizer.ts'
-import { createTextTokenizer } from '../../../../services/consumer/musicgen/text-tokenizer.ts'
-import { tinyTokenizer } from '../../../../services/models/musicgen/tiny-tokenizer.ts'
-import golden from '../../../golden/precompiled.json' with { type: 'json' }
+import { createPrecompiledNormalizer } from '#shared/precompiled-normalizer.ts'
+import { createTextTokenizer } from '#shared/text-tokenizer.ts'
+import { tinyTokenizer } from '../../../services/models/musicgen/tiny-tokenizer.ts'
+import golden from '../../golden/precompiled.json' with { type: 'json' }
 
 const precompiled = { type: 'Precompiled', precompiled_charsmap: golden.charsmap }
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { createTextTokenizer } from '../../../../services/consumer/musicgen/text-tokenizer.ts'
-import { tinyTokenizer } from '../../../../services/models/musicgen/tiny-tokenizer.ts'
-import golden from '../../../golden/tokenizer.json' with { type: 'json' }
+import { createTextTokenizer } from '#shared/text-tokenizer.ts'
+import { tinyTokenizer } from '../../../services/models/musicgen/tiny-tokenizer.ts'
+import golden from '../../golden/tokenizer.json' with { type: 'json' }
 
 const endToken = 1
 

@@ -4,13 +4,18 @@ import { createPrecompiledNormalizer } from './precompiled-normalizer.ts'
 export interface TextTokenizer {
   /** Token ids of a prompt, ending with the end token; words beyond the model's limit are cut. */
   encode(prompt: string): { ids: number[]; truncated: boolean }
+  /** Of all its tokens. */
+  highestId: number
 }
 
 /** @param tokenizerJson the parsed tokenizer.json of the checkpoint */
 export function createTextTokenizer(tokenizerJson: object, maxTokens: number): TextTokenizer {
   const tokenizer = new Tokenizer(tokenizerJson, {})
   useCharsmap(tokenizer.normalizer)
+  let highestId = -1
+  for (const id of tokenizer.get_vocab().values()) highestId = Math.max(highestId, id)
   return {
+    highestId,
     encode(prompt) {
       const { ids } = tokenizer.encode(prompt)
       if (ids.length <= maxTokens) return { ids, truncated: false }
