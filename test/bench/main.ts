@@ -91,7 +91,7 @@ command
 const precisions = ['fp32', 'fp16', 'int8', 'int4'] as const
 const modelOption = () => new Option('--model <size>', 'dimensions').choices(sizes).default('small')
 const providersOption = () =>
-  new Option('--providers <list>', 'of ONNX Runtime, in order').argParser(readList).default(['cpu'], 'cpu')
+  new Option('--providers <list>', 'of ONNX Runtime, in order').argParser(readNames).default(['cpu'], 'cpu')
 
 command
   .command('musicgen')
@@ -137,7 +137,7 @@ command
   .addOption(modelOption())
   .addOption(
     new Option('--precision <list>', 'of the weights')
-      .argParser((text) => readList(text).map(readPrecision))
+      .argParser((text) => readNames(text).map(readPrecision))
       .default(['int8', 'int4'], 'int8,int4'),
   )
   .addOption(providersOption())
@@ -190,6 +190,12 @@ interface MusicgenOptions extends Omit<MusicgenBench, 'batches' | 'executionProv
 
 function readList(text: string): string[] {
   return text.split(',').filter(Boolean)
+}
+
+function readNames(text: string): string[] {
+  const names = readList(text)
+  if (names.length) return names
+  throw new InvalidArgumentError('Expected one name, or several with commas between them.')
 }
 
 function readBatches(text: string): number[] {

@@ -24,6 +24,8 @@ export type Task =
   | { type: 'baseline'; dir: string; executionProviders: string[]; seconds: number }
   | { type: 'loss'; exactDir: string; dir: string; executionProviders: string[] }
 
+export type Outcome = { figures: unknown; peakBytes: number } | { error: unknown }
+
 export interface LoopFigures {
   /** All clips of the batch, from prompts to PCM. */
   total_seconds: number
@@ -43,8 +45,14 @@ const baselinePositions = 8
 const baselineSteps = 3
 
 if (process.send) {
-  const figures = await perform(JSON.parse(process.argv[2]!))
-  process.send({ figures, peakBytes: process.resourceUsage().maxRSS * 1024 }, () => process.exit())
+  // The parent is told of Ctrl-C too, and kills this process.
+  process.on('SIGINT', () => {})
+  process.on('disconnect', () => process.exit())
+  const outcome: Outcome = await perform(JSON.parse(process.argv[2]!)).then(
+    (figures) => ({ figures, peakBytes: process.resourceUsage().maxRSS * 1024 }),
+    (error: unknown) => ({ error }),
+  )
+  process.send(outcome, () => process.exit())
 }
 
 async function perform(task: Task): Promise<unknown> {

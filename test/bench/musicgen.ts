@@ -7,12 +7,13 @@ import { decoderRows, musicDecoder } from '#shared/model/graph.ts'
 import { type MusicManifest, manifestFile } from '#shared/model/manifest.ts'
 import { onnxProcessEnv } from '../../services/consumer/onnx/process-env.ts'
 import type { Size } from './musicgen-shape.ts'
-import type { LoopFigures, Precision, Task } from './musicgen-task.ts'
+import type { LoopFigures, Outcome, Precision, Task } from './musicgen-task.ts'
 import type { Loss } from './quantisation-loss.ts'
 
-/** Full-size models are made here and removed at the end. */
+/** Full-size models are made here and removed at the end, or when interrupted. */
 const benchDir = '.local/bench'
 const taskSeconds = 1800
+const interrupted = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
 
 export interface MusicgenBench {
   model: Size
@@ -27,7 +28,7 @@ export interface MusicgenBench {
 /** What composing costs with a checkpoint of random weights in the dimensions of the real one. */
 export async function benchMusicgen(options: MusicgenBench, say: (line: string) => void) {
   const { model, precision, batches, seconds, executionProviders, baseline } = options
-  return withModels(model, say, async (build) => {
+  return withModels(model, say, async ({ build, perform }) => {
     const { dir, peakBytes: buildPeakBytes } = await build(precision)
     const exactDir = !baseline ? undefined : precision === 'fp32' ? dir : (await build('fp32')).dir
     const baselineMs =
@@ -69,7 +70,7 @@ export async function benchQuantisation(
   say: (line: string) => void,
 ) {
   const { model, precisions, executionProviders } = options
-  return withModels(model, say, async (build) => {
+  return withModels(model, say, async ({ build, perform }) => {
     const exactDir = (await build('fp32', true)).dir
     const rows = []
     for (const precision of precisions) {
@@ -82,41 +83,77 @@ export async function benchQuantisation(
   })
 }
 
+interface Bench {
+  build(precision: Precision, withLogits?: boolean): Promise<{ dir: string; peakBytes: number }>
+  perform<T>(task: Task): Promise<Performed<T>>
+}
+
+interface Performed<T> {
+  figures: T
+  peakBytes: number
+}
+
+/** An interruption ends the process, once the running task is killed and the models are removed. */
 async function withModels<T>(
   size: Size,
   say: (line: string) => void,
-  measure: (
-    build: (precision: Precision, withLogits?: boolean) => Promise<{ dir: string; peakBytes: number }>,
-  ) => Promise<T>,
+  measure: (bench: Bench) => Promise<T>,
 ): Promise<T> {
+  let status: number | undefined
+  const interrupt = new AbortController()
+  for (const [signal, its] of Object.entries(interrupted)) {
+    process.on(signal, () => {
+      status ??= its
+      interrupt.abort()
+    })
+  }
   mkdirSync(benchDir, { recursive: true })
   const dir = mkdtempSync(join(benchDir, `${size}-`))
   const checkpointDir = join(dir, 'checkpoint')
+  const perform = <F>(task: Task) => performTask<F>(task, interrupt.signal)
   try {
     say(`random checkpoint in the dimensions of ${size}, in ${dir} until the end`)
     await perform({ type: 'checkpoint', dir: checkpointDir, size })
-    return await measure(async (precision, withLogits = false) => {
-      say(`building in ${precision}`)
-      const outDir = join(dir, precision)
-      const { peakBytes } = await perform({ type: 'build', checkpointDir, outDir, precision, withLogits })
-      return { dir: outDir, peakBytes }
+    return await measure({
+      perform,
+      async build(precision, withLogits = false) {
+        say(`building in ${precision}`)
+        const outDir = join(dir, precision)
+        const { peakBytes } = await perform({ type: 'build', checkpointDir, outDir, precision, withLogits })
+        return { dir: outDir, peakBytes }
+      },
     })
   } finally {
     rmSync(dir, { recursive: true, force: true })
+    if (status) process.exit(status)
   }
 }
 
-/** Runs a task in a process of its own. */
-async function perform<T>(task: Task): Promise<{ figures: T; peakBytes: number }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ figures: T; peakBytes: number }>()
+/** Runs a task in a process of its own, which has ended when this settles. */
+async function performTask<T>(task: Task, signal: AbortSignal): Promise<Performed<T>> {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<Performed<T>>()
   const child = fork(fileURLToPath(new URL('musicgen-task.ts', import.meta.url)), [JSON.stringify(task)], {
     timeout: 1000 * taskSeconds,
+    // No other signal is heard while ONNX Runtime blocks the thread.
+    killSignal: 'SIGKILL',
+    serialization: 'advanced',
     // Models are built without the allocator's settings.
     env: { ...onnxProcessEnv, ...(task.type === 'build' && { GLIBC_TUNABLES: '' }), ...process.env },
   })
-  child.once('message', (message) => resolve(message as { figures: T; peakBytes: number }))
+  const kill = () => child.kill('SIGKILL')
+  signal.addEventListener('abort', kill)
+  let outcome: Outcome | undefined
+  child.once('message', (message) => {
+    outcome = message as Outcome
+  })
   child.once('error', reject)
-  child.once('close', (status, signal) => reject(new Error(`${task.type} ended with ${signal ?? status}`)))
+  child.once('close', (status, by) => {
+    signal.removeEventListener('abort', kill)
+    if (!outcome) reject(new Error(`${task.type} ended with ${by ?? status}`))
+    else if ('error' in outcome) reject(outcome.error)
+    else resolve(outcome as Performed<T>)
+  })
   return promise
 }
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -14,6 +16,22 @@ after(() => rmSync(cwd, { recursive: true }))
 async function bench(...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, [entry, ...args], { cwd, timeout: 120_000 })
   return stdout
+}
+
+async function refusal(...args: string[]): Promise<{ code: number; stderr: string }> {
+  return bench(...args).then(
+    () => assert.fail('it was accepted'),
+    ({ code, stderr }) => ({ code, stderr }),
+  )
+}
+
+const models = () => readdirSync(join(cwd, '.local/bench'))
+
+/** Of the process and, below, of what it has started, by Linux's table of processes. */
+function descendants(pid: number): number[] {
+  const path = `/proc/${pid}/task/${pid}/children`
+  const children = existsSync(path) ? readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number) : []
+  return children.flatMap((child) => [child, ...descendants(child)])
 }
 
 describe('npm run bench', () => {
@@ -33,7 +51,54 @@ describe('npm run bench', () => {
         assert.ok(figure > 0)
       }
     }
-    assert.deepEqual(readdirSync(join(cwd, '.local/bench')), [])
+    assert.deepEqual(models(), [])
+  })
+
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    it(`leaves no model and no process behind after ${signal} in the middle of composing`, async () => {
+      const args = ['musicgen', '--model', 'tiny', '--seconds', '30', '--batch', '8', '--no-baseline']
+      const child = spawn(process.execPath, [entry, ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+      const closed = once(child, 'close')
+      let said = ''
+      child.stderr.on('data', (chunk) => {
+        said += chunk
+      })
+      // The task, and what it measures the bandwidth with.
+      let started: number[] = []
+      while (child.exitCode === null && started.length < 2) {
+        await sleep(50)
+        started = descendants(child.pid!)
+      }
+      assert.equal(models().length, 1)
+      child.kill(signal)
+      assert.deepEqual(await closed, [status, null], said)
+      assert.match(said, /8 at once\n$/)
+      assert.deepEqual(models(), [])
+      const deadline = Date.now() + 10_000
+      while (started.some((pid) => existsSync(`/proc/${pid}`))) {
+        assert.ok(Date.now() < deadline, `still running: ${started}`)
+        await sleep(50)
+      }
+    })
+  }
+
+  it('says in one line what a measurement failed of', async () => {
+    const { code, stderr } = await refusal('musicgen', '--model', 'tiny', '--providers', 'nope', '--no-baseline')
+    assert.equal(code, 1)
+    assert.match(stderr, /1 at once\n[^\n]+ONNX Runtime cannot load the graph: [^\n]+\n$/)
+    assert.deepEqual(models(), [])
+  })
+
+  it('refuses an empty list before anything is built', async () => {
+    for (const option of ['--precision=', '--providers=', '--providers=,']) {
+      const { code, stderr } = await refusal('quantisation', '--model', 'tiny', option)
+      assert.equal(code, 2)
+      assert.match(stderr, /^error: [^\n]+Expected one name, or several with commas between them\.\n$/)
+    }
   })
 
   it('prints what each precision loses', async () => {
