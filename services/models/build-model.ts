@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { manifestFile } from '#shared/model/manifest.ts'
@@ -8,7 +8,7 @@ import { readManifest, sizeFaults } from './built-model.ts'
 import { type Entry, isGenerated, isOnHub } from './catalogue.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { checkpointDir, readReceipt } from './checkpoint-store.ts'
-import { removeLeftovers } from './model-folder.ts'
+import { passingName, removeLeftovers } from './model-folder.ts'
 import { type Target, targetDir } from './target.ts'
 
 /**
@@ -58,8 +58,9 @@ export async function buildModel(target: Target, modelDir: string, from?: string
   removeLeftovers(modelDir)
   const build = async (dir: string) => entry.build({ checkpointDir: dir, outDir, name, source, license, precision })
   if (from || !isGenerated(entry)) return build(from ?? checkpointDir(modelDir, model))
-  const dir = mkdtempSync(join(modelDir, `.${name}.checkpoint.`))
+  const dir = join(modelDir, `${passingName(name)}.checkpoint`)
   try {
+    mkdirSync(dir)
     entry.checkpoint(dir)
     await build(dir)
   } finally {

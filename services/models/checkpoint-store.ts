@@ -1,6 +1,7 @@
 import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
+import { CheckpointError } from './checkpoint-error.ts'
 import { readCheckpointJson } from './checkpoint-json.ts'
 
 /** Beside the files of a checkpoint that was pulled whole: where it is from. */
@@ -22,11 +23,17 @@ export function checkpointDir(modelDir: string, name: string): string {
   return join(modelDir, '.checkpoints', name)
 }
 
-/** Undefined unless the folder holds a checkpoint whole, every file of its size. */
+/** Undefined unless the folder holds a checkpoint whole: a receipt that can be read, and every file of its size. */
 export function readReceipt(dir: string): Receipt | undefined {
   const path = join(dir, receiptFile)
   if (!existsSync(path)) return undefined
-  const receipt = readCheckpointJson(path, Receipt)
+  let receipt: Receipt
+  try {
+    receipt = readCheckpointJson(path, Receipt)
+  } catch (error) {
+    if (error instanceof CheckpointError) return undefined
+    throw error
+  }
   const whole = Object.entries(receipt.files).every(
     ([name, { bytes }]) => statSync(join(dir, name), { throwIfNoEntry: false })?.size === bytes,
   )

@@ -48,6 +48,7 @@ const targets = () => new Argument('<name...>', 'model').argParser(addTarget)
 const from = () => new Option('--from <folder>', "a local checkpoint in Hugging Face's layout, in place of the hub's")
 
 function folderFor(chosen: Target[], folder: string | undefined): string | undefined {
+  if (folder === '') throw new UsageError('--from needs a folder')
   if (folder && chosen.length > 1) throw new UsageError('--from is for one model at a time')
   return folder && resolve(folder)
 }
@@ -68,6 +69,7 @@ program
   .action(async (chosen: Target[], options: { revision?: string; from?: string }) => {
     const folder = folderFor(chosen, options.from)
     if (options.revision && chosen.length > 1) throw new UsageError('--revision is for one model at a time')
+    if (options.revision && folder) throw new UsageError('--revision is of the hub, and --from is a folder')
     const interrupt = new AbortController()
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
       process.on(signal, () => interrupt.abort(new Error(`${signal}: the same command goes on from here`)))

@@ -37,8 +37,8 @@ export interface ModelFolder {
  */
 export function writeModelFolder(path: string, fill: (folder: ModelFolder) => object): void {
   const parent = dirname(path)
-  const unique = `${basename(path)}.${hostname()}-${process.pid}.${randomUUID()}`
-  const partial = join(parent, `.${unique}.partial`)
+  const unique = passingName(basename(path))
+  const partial = join(parent, `${unique}.partial`)
   mkdirSync(partial, { recursive: true })
   try {
     const folder = openFolder(partial)
@@ -46,11 +46,16 @@ export function writeModelFolder(path: string, fill: (folder: ModelFolder) => ob
     manifest.write(Buffer.from(`${JSON.stringify({ ...fill(folder), builder: builderDigest() }, null, 2)}\n`))
     manifest.close()
     syncFolder(partial)
-    replace(path, partial, join(parent, `.${unique}.replaced`))
+    replace(path, partial, join(parent, `${unique}.replaced`))
     syncFolder(parent)
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }
+}
+
+/** Tells `removeLeftovers` whose it is. */
+export function passingName(name: string): string {
+  return `.${name}.${hostname()}-${process.pid}.${randomUUID()}`
 }
 
 function openFolder(path: string): ModelFolder {
@@ -111,7 +116,7 @@ const leftoverAgeMilliseconds = 24 * 60 * 60 * 1000
  */
 export function removeLeftovers(modelDir: string): void {
   for (const name of readdirSync(modelDir)) {
-    if (!/^\..+\.(partial|replaced|checkpoint\.\w+)$/.test(name)) continue
+    if (!/^\..+\.(partial|replaced|checkpoint)$/.test(name)) continue
     const path = join(modelDir, name)
     const [, pid] = /-(\d+)\.[0-9a-f-]{36}\.\w+$/.exec(name) ?? []
     if (pid && name.includes(`.${hostname()}-${pid}.`) && !isAlive(Number(pid))) {

@@ -42,7 +42,7 @@ export type Labels = Static<typeof Labels>
 
 /** Reads a labels file, by default WikiArt's labels beside this module. Throws one line that names the faulty field. */
 export function readLabels(path: string | URL = new URL('labels.json', import.meta.url)): Labels {
-  const labels: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  const labels = parse(path)
   if (!Value.Check(Labels, labels)) {
     const [error] = Value.Errors(Labels, labels)
     throw new Error(`${path}: ${error?.instancePath || 'the file'} ${error?.message}`)
@@ -66,4 +66,12 @@ export function labelsFor(checkpointDir: string): Labels {
 /** Every sentence about a label. */
 export function sentences({ phrasings }: LabelSet, { text }: { text: string }): string[] {
   return phrasings.map((phrasing) => phrasing.replaceAll('{}', () => text))
+}
+
+function parse(path: string | URL): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new Error(`${path}: cannot be read: ${(cause as Error).message}`, { cause })
+  }
 }

@@ -30,7 +30,7 @@ export async function pull(
   if (!isOnHub(entry)) return 'built from a folder of yours with build --from; there is nothing to pull'
   const { files, source, license } = entry
   if (from) {
-    copyCheckpoint(from, dir, files)
+    await copyCheckpoint(from, dir, { required: files, signal })
     return `copied to ${dir}`
   }
   const { repository, revision } = { ...source, ...(options.revision && { revision: options.revision }) }

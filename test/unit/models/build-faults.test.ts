@@ -177,9 +177,10 @@ describe('what a killed build has left', () => {
   it('goes with the next build, unless the process may still be at work', () => {
     const dir = join(root, 'leftovers')
     const { pid: dead } = spawnSync(process.execPath, ['-e', ''])
-    const left = (owner: string) => `.model.${owner}.${randomUUID()}.partial`
+    const left = (owner: string, kind = 'partial') => `.model.${owner}.${randomUUID()}.${kind}`
     const kept = [left(`${hostname()}-${process.pid}`), left(`elsewhere-${dead}`)]
-    for (const name of [left(`${hostname()}-${dead}`), ...kept]) mkdirSync(join(dir, name), { recursive: true })
+    const gone = ['partial', 'replaced', 'checkpoint'].map((kind) => left(`${hostname()}-${dead}`, kind))
+    for (const name of [...gone, ...kept]) mkdirSync(join(dir, name), { recursive: true })
     removeLeftovers(dir)
     assert.deepEqual(readdirSync(dir).sort(), kept.toSorted())
   })

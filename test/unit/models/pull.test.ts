@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { catalogue } from '../../../services/models/catalogue.ts'
+import { copyCheckpoint } from '../../../services/models/copy-checkpoint.ts'
 import { writeTinyMusicgen } from '../../../services/models/musicgen/tiny.ts'
 import { type Fault, startFakeHub } from '../../fake-hub.ts'
 
@@ -213,6 +214,14 @@ describe('npm run models -- pull, then build', () => {
     assert.match(err, /^musicgen-small: is not in .*, and HF_HUB_OFFLINE is set; unset it, or name .* with --from\n$/)
   })
 
+  it('copies no further than until it is interrupted', async () => {
+    const dir = join(root, 'interrupted-copy')
+    const { files: required } = catalogue['musicgen-small']
+    const signal = AbortSignal.abort(new Error('enough'))
+    await assert.rejects(copyCheckpoint(checkpoint, dir, { required, signal }), /enough/)
+    assert.deepEqual(readdirSync(dir), [])
+  })
+
   it('takes a local folder in place of the hub', async () => {
     const dir = join(root, 'local')
     const built = await run('build', 'musicgen-small', '--from', checkpoint, '--dir', dir)
@@ -226,6 +235,10 @@ describe('npm run models -- pull, then build', () => {
     assert.deepEqual(readdirSync(join(dir, '.checkpoints', 'musicgen-medium')).sort(), pulled)
     assert.equal((await run('build', 'musicgen-medium', '--dir', dir)).status, 0)
 
+    writeFileSync(join(dir, '.checkpoints', 'musicgen-medium', 'pulled.json'), '{')
+    assert.equal((await run('list', '--dir', dir)).status, 0)
+    assert.match((await run('pull', 'musicgen-medium', '--from', checkpoint, '--dir', dir)).out, /: copied to /)
+
     const pickled = join(root, 'pickled')
     mkdirSync(pickled)
     for (const name of ['config.json', 'tokenizer.json', 'generation_config.json']) {
@@ -237,6 +250,8 @@ describe('npm run models -- pull, then build', () => {
       assert.equal(refused.status, 1)
       assert.match(refused.err, /expected model\.safetensors .*found .*pytorch_model\.bin/)
     }
+    const revised = await run('pull', 'musicgen-small', '--from', checkpoint, '--revision', 'main', '--dir', dir)
+    assert.deepEqual([revised.status, revised.err], [2, '--revision is of the hub, and --from is a folder\n'])
     const two = await run('build', 'musicgen-small', 'musicgen-large', '--from', checkpoint, '--dir', dir)
     assert.deepEqual([two.status, two.err], [2, '--from is for one model at a time\n'])
     assert.deepEqual(readdirSync(dir).sort(), ['.checkpoints', 'musicgen-medium', 'musicgen-small'])

@@ -38,6 +38,8 @@ describe('labels', () => {
       return readLabels(path)
     }
     assert.equal(read({ temperature: 0.01, genres: set, styles: set }).temperature, 0.01)
+    writeFileSync(join(dir, 'labels.json'), 'genres')
+    assert.throws(() => readLabels(join(dir, 'labels.json')), /labels\.json: cannot be read: .*JSON/)
     const dull = { ...set, phrasings: ['a painting'] }
     assert.throws(() => read({ temperature: null, genres: dull, styles: set }), /\/genres\/phrasings\/0 must match/)
     const twice = { ...set, labels: [...set.labels, { name: 'a', text: 'another a' }] }
