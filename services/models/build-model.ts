@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { manifestFile } from '#shared/model/manifest.ts'
 import type { Source } from './build-options.ts'
 import { builderDigest } from './builder-digest.ts'
 import { readManifest, sizeFaults } from './built-model.ts'
@@ -49,12 +48,6 @@ export async function buildModel(target: Target, modelDir: string, from?: string
   }
   mkdirSync(modelDir, { recursive: true })
   const outDir = targetDir(modelDir, target)
-  if (existsSync(outDir) && !existsSync(join(outDir, manifestFile)) && readdirSync(outDir).length > 0) {
-    const remedy = 'Move it away, or name another folder with --dir.'
-    throw new CheckpointError(
-      `${outDir}: expected a model or nothing, found a folder without ${manifestFile}. ${remedy}`,
-    )
-  }
   removeLeftovers(modelDir)
   const build = async (dir: string) => entry.build({ checkpointDir: dir, outDir, name, source, license, precision })
   if (from || !isGenerated(entry)) return build(from ?? checkpointDir(modelDir, model))

@@ -31,7 +31,8 @@ export function readReceipt(dir: string): Receipt | undefined {
   try {
     receipt = readCheckpointJson(path, Receipt)
   } catch (error) {
-    if (error instanceof CheckpointError) return undefined
+    const isUnreadable = (error as { cause?: NodeJS.ErrnoException }).cause?.code !== undefined
+    if (error instanceof CheckpointError && !isUnreadable) return undefined
     throw error
   }
   const whole = Object.entries(receipt.files).every(

@@ -72,7 +72,8 @@ program
     if (options.revision && folder) throw new UsageError('--revision is of the hub, and --from is a folder')
     const interrupt = new AbortController()
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-      process.on(signal, () => interrupt.abort(new Error(`${signal}: the same command goes on from here`)))
+      const next = folder ? 'begins anew' : 'goes on from here'
+      process.on(signal, () => interrupt.abort(new Error(`${signal}: the same command ${next}`)))
     }
     for (const model of new Set(chosen.map((target) => target.model))) {
       const done = await pull(model, {

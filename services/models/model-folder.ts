@@ -14,8 +14,12 @@ import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { manifestFile } from '#shared/model/manifest.ts'
 import { builderDigest } from './builder-digest.ts'
+import { CheckpointError } from './checkpoint-error.ts'
 import { writeWhole } from './disk.ts'
 import { isAlive } from './process-life.ts'
+
+/** All that builders have ever written. */
+const modelFiles = /^(manifest|tokenizer)\.json$|\.onnx(\.data)?$/
 
 export interface OutputFile {
   /** Bytes written so far. */
@@ -33,9 +37,11 @@ export interface ModelFolder {
 
 /**
  * Makes the folder of a model whole or not at all: `fill` writes the files and returns the manifest, all in a folder
- * beside `path` that takes its place at the end. Of two that build the same model at once, the last one stays.
+ * beside `path` that takes its place at the end. Of two that build the same model at once, the last one stays. Throws
+ * CheckpointError where anything but a model is there.
  */
 export function writeModelFolder(path: string, fill: (folder: ModelFolder) => object): void {
+  requireModelsPlace(path)
   const parent = dirname(path)
   const unique = passingName(basename(path))
   const partial = join(parent, `${unique}.partial`)
@@ -92,10 +98,31 @@ function replace(path: string, fresh: string, aside: string): void {
       break
     } catch (error) {
       if (attempts === 0 || !existsSync(path)) throw error
+      requireModelsPlace(path)
       setAside(path, aside)
     }
   }
   rmSync(aside, { recursive: true, force: true })
+}
+
+/** A model that is not whole may be built again, but nobody else's files are taken away. */
+function requireModelsPlace(path: string): void {
+  const foreign = namesIn(path).find((name) => !modelFiles.test(name))
+  if (foreign === undefined) return
+  const remedy = 'Move it away, or name another folder with --dir.'
+  throw new CheckpointError(`${path}: expected a model or nothing, found ${foreign}. ${remedy}`)
+}
+
+/** A file counts as a folder of itself. */
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    if (code === 'ENOTDIR') return ['a file']
+    throw error
+  }
 }
 
 /** The folder may be gone by now, when another builder was faster. */

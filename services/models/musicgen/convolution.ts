@@ -1,3 +1,4 @@
+import { CheckpointError } from '../checkpoint-error.ts'
 import type { Scope, Value } from '../onnx-graph.ts'
 import type { Checkpoint } from '../safetensors.ts'
 import type { AudioConfig } from './config.ts'
@@ -105,6 +106,8 @@ function readWeightNormed(checkpoint: Checkpoint, name: string, dims: [number, n
   for (let row = 0; row < dims[0]; row++) {
     const direction = weight.subarray(row * length, (row + 1) * length)
     const factor = magnitude[row]! / Math.sqrt(direction.reduce((sum, value) => sum + value * value, 0))
+    if (!Number.isFinite(factor))
+      throw new CheckpointError(`${directionName}: row ${row} is zero, expected a direction`)
     for (let i = 0; i < length; i++) direction[i]! *= factor
   }
   return weight

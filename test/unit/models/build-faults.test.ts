@@ -143,9 +143,26 @@ describe('a build that cannot be', () => {
     const outDir = join(modelDir, target.name)
     cpSync(checkpoint, outDir, { recursive: true })
     const files = readdirSync(outDir)
-    await assert.rejects(buildModel(target, modelDir, outDir), /found a folder without manifest\.json\. Move it away/)
+    await assert.rejects(
+      buildModel(target, modelDir, outDir),
+      /expected a model or nothing, found config\.json\. Move it/,
+    )
     assert.deepEqual(readdirSync(outDir), files)
     rmSync(outDir, { recursive: true })
+    writeFileSync(outDir, '')
+    await assert.rejects(
+      buildModel(target, modelDir, checkpoint),
+      /expected a model or nothing, found a file\. Move it/,
+    )
+    rmSync(outDir)
+  })
+
+  it('takes the place of a model that is not whole', async () => {
+    const dir = join(root, 'healed')
+    await buildModel(target, dir, checkpoint)
+    rmSync(join(dir, target.name, 'manifest.json'))
+    await buildModel(target, dir, checkpoint)
+    assert.deepEqual(await modelFaults(join(dir, target.name)), [])
   })
 
   it('names a file that is cut, and the checkpoint of another architecture', async () => {

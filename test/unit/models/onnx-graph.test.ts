@@ -60,13 +60,13 @@ describe('onnx-graph', () => {
 
   it('replaces an older model whole', () => {
     const path = join(dir, 'twice')
-    for (const name of ['a', 'b']) {
+    for (const name of ['a.onnx', 'b.onnx']) {
       writeModelFolder(path, (folder) => {
         folder.create(name).close()
         return { files: folder.files }
       })
     }
-    assert.deepEqual(readdirSync(path).sort(), ['b', 'manifest.json'])
+    assert.deepEqual(readdirSync(path).sort(), ['b.onnx', 'manifest.json'])
     assert.ok(!readdirSync(dir).some((name) => name.startsWith('.')))
   })
 })

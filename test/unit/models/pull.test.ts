@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -216,10 +216,16 @@ describe('npm run models -- pull, then build', () => {
 
   it('copies no further than until it is interrupted', async () => {
     const dir = join(root, 'interrupted-copy')
-    const { files: required } = catalogue['musicgen-small']
-    const signal = AbortSignal.abort(new Error('enough'))
-    await assert.rejects(copyCheckpoint(checkpoint, dir, { required, signal }), /enough/)
-    assert.deepEqual(readdirSync(dir), [])
+    const large = join(root, 'large')
+    cpSync(checkpoint, large, { recursive: true })
+    writeFileSync(join(large, 'large.json'), '')
+    truncateSync(join(large, 'large.json'), 2 ** 29)
+    const interrupt = new AbortController()
+    const copied = copyCheckpoint(large, dir, { required: ['config.json', 'large.json'], signal: interrupt.signal })
+    await until(() => readdirSync(dir).some((name) => name.startsWith('.large.json.')))
+    interrupt.abort(new Error('enough'))
+    await assert.rejects(copied, /enough/)
+    assert.deepEqual(readdirSync(dir), ['config.json'])
   })
 
   it('takes a local folder in place of the hub', async () => {
