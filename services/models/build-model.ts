@@ -35,7 +35,8 @@ export function modelState(target: Target, modelDir: string, from?: string): Mod
 
 /**
  * Builds a target into its folder below `modelDir`, over an older one if there is any: from the checkpoint in the folder
- * `from`, else from the one that was pulled. Throws CheckpointError, DiskError; the folder of something else is left as it is.
+ * `from`, else from the one that was pulled. Throws CheckpointError, also where anything but a model is in its place, and
+ * DiskError.
  */
 export async function buildModel(target: Target, modelDir: string, from?: string): Promise<void> {
   const { name, model, entry, precision } = target
@@ -47,8 +48,8 @@ export async function buildModel(target: Target, modelDir: string, from?: string
     throw new CheckpointError(`${model}: its checkpoint is not in ${checkpointDir(modelDir, model)}; ${remedy}`)
   }
   mkdirSync(modelDir, { recursive: true })
-  const outDir = targetDir(modelDir, target)
   removeLeftovers(modelDir)
+  const outDir = targetDir(modelDir, target)
   const build = async (dir: string) => entry.build({ checkpointDir: dir, outDir, name, source, license, precision })
   if (from || !isGenerated(entry)) return build(from ?? checkpointDir(modelDir, model))
   const dir = join(modelDir, `${passingName(name)}.checkpoint`)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFile, rm } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RetryableFailure } from '#shared/failure.ts'
@@ -220,6 +221,20 @@ test('where none of the providers can load the models, one line says why of each
     startInference({ ...options, executionProviders: ['nosuch', 'other'] }),
     /^RetryableFailure: no provider of EXECUTION_PROVIDERS=nosuch,other can load the models; nosuch: .*; other: .*$/,
   )
+})
+
+test('a broken tokenizer is named, and no provider blamed for it', async () => {
+  const path = join(modelDir, tinyInference.musicModel, 'tokenizer.json')
+  const whole = await readFile(path, 'utf8')
+  await writeFile(path, 'x'.repeat(Buffer.byteLength(whole)))
+  try {
+    await assert.rejects(startInference({ ...options, executionProviders: ['nosuch', 'cpu'] }), ({ message }) => {
+      assert.ok(message.startsWith(`${path}: Unexpected token 'x'`), message)
+      return true
+    })
+  } finally {
+    await writeFile(path, whole)
+  }
 })
 
 test('CUDA is used, or what it wants for is named', async () => {

@@ -20,11 +20,12 @@ process.on('disconnect', () => process.exit(0))
 
 try {
   const options: InferenceOptions = JSON.parse(process.argv[2]!)
-  const tokenizer = await loadTokenizer(options)
+  const { music } = await readModel(options.modelDir, options.musicModel, MusicManifest)
+  const tokenizer = await loadTokenizer(options, music)
   const { loaded, executionProvider } = await loadOnFirst(
     options.executionProviders,
     async (open, executionProvider) => ({
-      composer: await loadComposer(options, { tokenizer, open, executionProvider }),
+      composer: await loadComposer(options, { music, tokenizer, open, executionProvider }),
       classifier: await loadClassifier(options, open),
     }),
     (fallback) => send({ type: 'fallback', ...fallback }),
@@ -36,8 +37,9 @@ try {
   process.disconnect()
 }
 
-async function loadTokenizer({ modelDir, musicModel }: InferenceOptions): Promise<TextTokenizer> {
-  const { music } = await readModel(modelDir, musicModel, MusicManifest)
+type Music = MusicManifest['music']
+
+async function loadTokenizer({ modelDir, musicModel }: InferenceOptions, music: Music): Promise<TextTokenizer> {
   const path = join(modelDir, musicModel, tokenizerFile)
   try {
     return createTextTokenizer(JSON.parse(await readFile(path, 'utf8')), music.maxTextTokens)
@@ -48,9 +50,13 @@ async function loadTokenizer({ modelDir, musicModel }: InferenceOptions): Promis
 
 async function loadComposer(
   { modelDir, musicModel }: InferenceOptions,
-  { tokenizer, open, executionProvider }: { tokenizer: TextTokenizer; open: Open; executionProvider: string },
+  {
+    music,
+    tokenizer,
+    open,
+    executionProvider,
+  }: { music: Music; tokenizer: TextTokenizer; open: Open; executionProvider: string },
 ) {
-  const { music } = await readModel(modelDir, musicModel, MusicManifest)
   const folder = join(modelDir, musicModel)
   return createComposer({
     manifest: music,

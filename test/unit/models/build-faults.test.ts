@@ -1,24 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { MusicManifest } from '#shared/model/manifest.ts'
 import { buildModel, modelState } from '../../../services/models/build-model.ts'
 import { modelFaults } from '../../../services/models/built-model.ts'
-import { removeLeftovers } from '../../../services/models/model-folder.ts'
 import { writeTinyMusicgen } from '../../../services/models/musicgen/tiny.ts'
 import { openCheckpoint, type Tensor, writeSafetensors } from '../../../services/models/safetensors.ts'
 import { parseTarget } from '../../../services/models/target.ts'
@@ -114,6 +102,14 @@ describe('a build that cannot be', () => {
     assert.deepEqual(readdirSync(modelDir), [])
   })
 
+  it('names a convolution of EnCodec without a direction', async () => {
+    const zero = withTensors((tensors) => {
+      tensors.find(({ name }) => /^audio_encoder\.decoder\..*(original1|weight_v)$/.test(name))!.data.fill(0)
+      return tensors
+    })
+    await refuses(zero, /audio_encoder\.decoder\.\S+: row 0 is zero, expected a direction/)
+  })
+
   it('names a tokenizer that is none, or not this text encoder’s', async () => {
     const withTokenizer = (change: (text: string) => string) => {
       const dir = copy()
@@ -187,19 +183,6 @@ describe('a build that cannot be', () => {
     assert.equal(status, 1)
     assert.match(stderr, /^\S+\/[\w-]+\.onnx\.data: cannot be written after \d+ bytes: EFBIG: .*\n$/)
     assert.deepEqual(readdirSync(dir), [])
-  })
-})
-
-describe('what a killed build has left', () => {
-  it('goes with the next build, unless the process may still be at work', () => {
-    const dir = join(root, 'leftovers')
-    const { pid: dead } = spawnSync(process.execPath, ['-e', ''])
-    const left = (owner: string, kind = 'partial') => `.model.${owner}.${randomUUID()}.${kind}`
-    const kept = [left(`${hostname()}-${process.pid}`), left(`elsewhere-${dead}`)]
-    const gone = ['partial', 'replaced', 'checkpoint'].map((kind) => left(`${hostname()}-${dead}`, kind))
-    for (const name of [...gone, ...kept]) mkdirSync(join(dir, name), { recursive: true })
-    removeLeftovers(dir)
-    assert.deepEqual(readdirSync(dir).sort(), kept.toSorted())
   })
 })
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { writeModelFolder } from '../../../services/models/model-folder.ts'
+import { removeLeftovers, writeModelFolder } from '../../../services/models/model-folder.ts'
 import { createGraph } from '../../../services/models/onnx-graph.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'onnx-graph-'))
@@ -68,5 +70,18 @@ describe('onnx-graph', () => {
     }
     assert.deepEqual(readdirSync(path).sort(), ['b.onnx', 'manifest.json'])
     assert.ok(!readdirSync(dir).some((name) => name.startsWith('.')))
+  })
+})
+
+describe('what a killed build has left', () => {
+  it('goes with the next build, unless the process may still be at work', () => {
+    const parent = join(dir, 'leftovers')
+    const { pid: dead } = spawnSync(process.execPath, ['-e', ''])
+    const left = (owner: string, kind = 'partial') => `.model.${owner}.${randomUUID()}.${kind}`
+    const kept = [left(`${hostname()}-${process.pid}`), left(`elsewhere-${dead}`)]
+    const gone = ['partial', 'replaced', 'checkpoint'].map((kind) => left(`${hostname()}-${dead}`, kind))
+    for (const name of [...gone, ...kept]) mkdirSync(join(parent, name), { recursive: true })
+    removeLeftovers(parent)
+    assert.deepEqual(readdirSync(parent).sort(), kept.toSorted())
   })
 })

@@ -245,6 +245,12 @@ describe('npm run models -- pull, then build', () => {
     assert.equal((await run('list', '--dir', dir)).status, 0)
     assert.match((await run('pull', 'musicgen-medium', '--from', checkpoint, '--dir', dir)).out, /: copied to /)
 
+    const receipt = join(dir, '.checkpoints', 'musicgen-medium', 'pulled.json')
+    rmSync(receipt)
+    mkdirSync(receipt)
+    assert.match((await run('list', '--dir', dir)).err, /pulled\.json: cannot be read: EISDIR/)
+    rmSync(receipt, { recursive: true })
+
     const pickled = join(root, 'pickled')
     mkdirSync(pickled)
     for (const name of ['config.json', 'tokenizer.json', 'generation_config.json']) {
