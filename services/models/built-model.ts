@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Static } from 'typebox'
@@ -12,11 +12,11 @@ type Manifest = Static<typeof MusicManifest> | Static<typeof ClassifierManifest>
 /** The manifest in a model's folder, or what is wrong with it. */
 export function readManifest(dir: string): { manifest: Manifest } | { fault: string } {
   const path = join(dir, manifestFile)
-  if (!existsSync(path)) return { fault: `${path} is missing` }
   let json: unknown
   try {
     json = JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { fault: `${path} is missing` }
     return { fault: `${path} cannot be read: ${(error as Error).message}` }
   }
   const schema = (json as Manifest | null)?.kind === 'classifier' ? ClassifierManifest : MusicManifest

@@ -36,7 +36,11 @@ HF_TOKEN         for what is gated or private
 HF_HUB_OFFLINE   1: nothing is fetched`,
   )
 
-const modelDir = () => resolve(program.opts<{ dir: string }>().dir)
+function modelDir(): string {
+  const { dir } = program.opts<{ dir: string }>()
+  if (dir === '') throw new UsageError('--dir needs a folder')
+  return resolve(dir)
+}
 
 function addTarget(text: string, before: Target[] = []): Target[] {
   const target = parseTarget(text)

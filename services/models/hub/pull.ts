@@ -26,8 +26,11 @@ export async function pull(
   const { modelDir, from, env, signal, output } = options
   const entry = entryOf(model)
   const dir = checkpointDir(modelDir, model)
-  if (isGenerated(entry)) return 'generated when it is built; there is nothing to pull'
-  if (!isOnHub(entry)) return 'built from a folder of yours with build --from; there is nothing to pull'
+  if (!isOnHub(entry)) {
+    const origin = isGenerated(entry) ? 'generated when it is built' : 'built from a folder of yours with build --from'
+    if (from) throw new UsageError(`${model} is ${origin}; there is nothing to pull. Give the folder to build --from`)
+    return `${origin}; there is nothing to pull`
+  }
   const { files, source, license } = entry
   if (from) {
     await copyCheckpoint(from, dir, { required: files, signal })
@@ -61,9 +64,9 @@ export async function pull(
 function readHubSettings({ HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE }: Record<string, string | undefined>) {
   const endpoint = (HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
   const url = /^https?:\/\/./.test(endpoint) ? URL.parse(endpoint) : null
-  if (!url || url.username || url.password) {
+  if (!url || url.username || url.password || url.search || url.hash) {
     const found = url ? 'one with them' : 'something else'
-    const expected = 'an http or https URL without user name and password'
+    const expected = 'an http or https URL without user name, password, query and fragment'
     throw new UsageError(`HF_ENDPOINT: expected ${expected}; found ${found}, not shown here`)
   }
   const token = HF_TOKEN?.trim()

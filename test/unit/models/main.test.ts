@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -68,6 +68,11 @@ describe('npm run models', () => {
       [['build', 'no-such-model'], /'no-such-model' is invalid.*tiny-random-musicgen, tiny-random-clip/],
       [['list', '--no-such-option'], /unknown option '--no-such-option'/],
       [['no-such-command'], /unknown command/],
+      [['list', '--dir', ''], /--dir needs a folder/],
+      [
+        ['pull', 'tiny-random-musicgen', '--from', root],
+        /tiny-random-musicgen is generated.*nothing to pull.*build --from/,
+      ],
     ]
     for (const [args, message] of cases) {
       const { status, out, err } = await run(...args)
@@ -87,6 +92,9 @@ describe('npm run models', () => {
     const absent = await run('verify', models[0]!, '--dir', join(root, 'absent'))
     assert.equal(absent.status, 1)
     assert.match(absent.err, /manifest\.json is missing/)
+    mkdirSync(join(root, 'odd', models[0]!, 'manifest.json'), { recursive: true })
+    const odd = await run('verify', models[0]!, '--dir', join(root, 'odd'))
+    assert.match(odd.err, /manifest\.json cannot be read: EISDIR/)
   })
 
   it('explains itself', async () => {

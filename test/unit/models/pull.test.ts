@@ -189,8 +189,9 @@ describe('npm run models -- pull, then build', () => {
     }
   })
 
-  it('refuses a hub that is no URL or has a password, without showing it', async () => {
-    const expected = 'HF_ENDPOINT: expected an http or https URL without user name and password; found '
+  it('refuses a hub that is no URL or has a secret in it, without showing it', async () => {
+    const expected =
+      'HF_ENDPOINT: expected an http or https URL without user name, password, query and fragment; found '
     const refused = {
       'hub.example': 'something else, not shown here',
       'ftp://hub.example': 'something else, not shown here',
@@ -199,6 +200,8 @@ describe('npm run models -- pull, then build', () => {
       'http://user:s3cret@127.0.0.1:9': 'one with them, not shown here',
       'https://s3cret@127.0.0.1:9/': 'one with them, not shown here',
       'https://:s3cret@127.0.0.1:9': 'one with them, not shown here',
+      'https://127.0.0.1:9/?token=s3cret': 'one with them, not shown here',
+      'https://127.0.0.1:9/#s3cret': 'one with them, not shown here',
     }
     for (const [HF_ENDPOINT, found] of Object.entries(refused)) {
       const args = ['pull', 'musicgen-small', '--dir', join(root, 'nowhere')]
