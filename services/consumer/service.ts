@@ -106,12 +106,17 @@ async function run({ env: given, stopping, exit }: Surroundings): Promise<void> 
       })
       consumer.start()
       signOfLife.start({ version, slots: config.BATCH_SIZE, inference, health: consumer.health })
-      if (!stopping.aborted) await once(stopping, 'abort')
+      const stopped = stopping.aborted ? undefined : once(stopping, 'abort')
+      const lost = await Promise.race([stopped, inference.gone]).then(
+        () => undefined,
+        (error) => error,
+      )
       stoppedAt = performance.now()
       logger.info('stopping')
       signOfLife.stopping()
       await consumer.stop()
       hasStopped = true
+      if (lost) throw lost
     } finally {
       await signOfLife.stop()
       await inference.close()

@@ -125,6 +125,22 @@ test('a signal is heard from the beginning, before anything else is loaded', asy
   assert.match((await start({ node, env: {} }).exited).output, /^{"msg":"listens"}\n[^{]*AWS_REGION is missing/)
 })
 
+test('it ends with status 1 when no inference process comes to answer, so that its pod does not stand idle', async () => {
+  const ownModels = await buildTinyModels()
+  const { logged, exited } = start({ env: { ...env, MODEL_DIR: ownModels } })
+  const { pid } = await logged('inference process ready')
+  await rm(ownModels, { recursive: true })
+  process.kill(Number(pid), 'SIGKILL')
+  const { status, output } = await exited
+  assert.equal(status, 1, output)
+  assert.equal(output.match(/"inference process lost, starting another"/g)?.length, 4, output)
+  assert.match(
+    output,
+    /^the inference process was lost 5 times without an answer in between; at last: model tiny-random-musicgen is not in /m,
+  )
+  assert.match(output, /"consumer stopped"/)
+})
+
 test('a user’s mistake is told in words, without a stack', async () => {
   for (const { args = [], env: given, status, says } of [
     { env: {}, status: 2, says: [/AWS_REGION is missing/, /DATABASE_URL is missing/, /MODEL_DIR is missing/] },

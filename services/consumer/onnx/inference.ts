@@ -21,12 +21,13 @@ interface InferenceObserver {
 
 export type Inference = Awaited<ReturnType<typeof startInference>>
 
-const maxRestartDelaySeconds = 30
+/** Without an answer in between: then it is not the work that they end by. */
+const maxLosses = 5
 
 /**
  * Starts the inference process and keeps one alive: a process that dies, or owes an answer and says nothing for
- * `maxGenerationSeconds`, is replaced, and what it owed fails as retryable. Resolves when the models are loaded; rejects
- * when they cannot be, or with `signal.reason` when aborted before.
+ * `maxGenerationSeconds`, is replaced, and what it owed fails as retryable, until `gone`. Resolves when the models are
+ * loaded; rejects when they cannot be, or with `signal.reason` when aborted before.
  */
 export async function startInference(
   options: InferenceOptions & {
@@ -48,7 +49,9 @@ export async function startInference(
   let closed = false
   /** In use, once there has been a process: what replaces it runs on no other. */
   let executionProvider: string | undefined
-  let failedStarts = 0
+  let losses = 0
+  const gone = Promise.withResolvers<never>()
+  gone.promise.catch(() => {})
   let restart: NodeJS.Timeout | undefined
   const requests = createRequests({
     ready: () => (closed ? Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', 'inference is closed')) : ready),
@@ -83,6 +86,7 @@ export async function startInference(
       env,
       onFallback: (fallback) => logger.warn(fallback, 'the models cannot be loaded on a provider, trying the next'),
       onResponse(response) {
+        if (response.type === 'answer') losses = 0
         if (response.type === 'generated') observer?.generated(response.generation)
         else requests.settle(response)
       },
@@ -90,7 +94,6 @@ export async function startInference(
     })
     ready = child.ready.then((provider) => {
       executionProvider = provider
-      failedStarts = 0
       isReady = true
       logger.info({ pid: child.pid, executionProvider }, 'inference process ready')
     })
@@ -101,9 +104,15 @@ export async function startInference(
     isReady = false
     requests.failAll(reason)
     if (closed || !loaded) return
-    ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; another is being started`))
+    losses++
+    const another = losses < maxLosses ? 'another is being started' : 'no other is started'
+    ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; ${another}`))
     ready.catch(() => {})
-    const delaySeconds = Math.min(2 ** failedStarts++, maxRestartDelaySeconds)
+    if (losses === maxLosses) {
+      const times = `the inference process was lost ${losses} times without an answer in between`
+      return gone.reject(new Error(`${times}; at last: ${reason}`))
+    }
+    const delaySeconds = 2 ** (losses - 1)
     logger.error({ reason, delaySeconds }, 'inference process lost, starting another')
     observer?.restarted()
     restart = setTimeout(start, delaySeconds * 1000)
@@ -141,6 +150,8 @@ export async function startInference(
         onWarning = (message) => logger.warn({ seed: clip.seed }, message),
       }: { signal: AbortSignal; onProgress: (fraction: number) => void; onWarning?: (message: string) => void },
     ) => requests.ask((id) => ({ type: 'compose', id, clip }), { signal, onProgress, onWarning }) as Promise<Pcm>,
+    /** Rejects when processes have been lost again and again without an answer: another machine may fare better. */
+    gone: gone.promise,
     close,
   }
 }
