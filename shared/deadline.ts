@@ -8,3 +8,16 @@ export async function withDeadline<T>(pending: Promise<T>, milliseconds: number,
     clearTimeout(timer)
   }
 }
+
+/** Waits for `pending`, but throws `signal.reason` once it is aborted. It does not stop the work. */
+export async function untilAborted<T>(pending: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  signal.addEventListener('abort', abort)
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([pending, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -5,14 +5,18 @@ export type { Logger }
 /** How deep a chain of causes is followed. */
 const maxCauses = 5
 
+/** Of lines that cannot be written; those after them are dropped. */
+const maxUnwrittenBytes = 2 ** 20
+
 /**
  * Structured logs, one JSON object per line on standard output, where containers collect them. Written synchronously,
- * so that the last line before an exit is not lost. Every line passes through `redact`.
+ * so that the last line before an exit is not lost; who logs does not hear of an output that is full or gone. Every line
+ * passes through `redact`.
  */
 export function createLogger({
   level,
   service,
-  destination = fileDestination({ fd: 1, sync: true }),
+  destination = standardOutput(),
 }: {
   level: string
   service: string
@@ -28,6 +32,11 @@ export function createLogger({
     },
     { write: (line) => destination.write(redact(line)) },
   )
+}
+
+function standardOutput(): DestinationStream {
+  // There is nowhere left to say it, and the work goes on without.
+  return fileDestination({ fd: 1, sync: true, maxLength: maxUnwrittenBytes }).on('error', () => {})
 }
 
 /** The context of every line about one picture. */

@@ -5,7 +5,7 @@ const repeatedSignalMs = 500
 const stopping = new AbortController()
 let first = 0
 
-for (const signal of ['SIGTERM', 'SIGINT']) {
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
   process.on(signal, () => {
     if (stopping.signal.aborted) {
       if (performance.now() - first > repeatedSignalMs) process.exit(1)

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { ConfigError, readConfig } from '#shared/config.ts'
-import { settings } from '#shared/contract/setting.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress } from '#shared/db/connection.ts'
 import { createConsumers } from '#shared/db/consumers.ts'
@@ -54,7 +53,7 @@ async function run({ env: given, stopping, exit }: Surroundings): Promise<void> 
   stopping.addEventListener('abort', () => {
     setTimeout(endLate, Math.max(closeSeconds, config.GRACE_SECONDS) * 1000).unref()
   })
-  const env = withoutSettings(given)
+  const env = withoutSecrets(given)
   const version = await readVersion()
   const metrics = createMetrics()
   const traces = config.OTEL_EXPORTER_OTLP_ENDPOINT
@@ -155,10 +154,12 @@ async function readVersion(): Promise<string> {
   return JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version
 }
 
-/** What the inference process and the picture process inherit: no setting of ours and no credentials. */
-function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const isOurs = (name: string) => name in settings || name.startsWith('AWS_') || name.startsWith('OTEL_')
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !isOurs(name)))
+const places = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ', 'LD_LIBRARY_PATH', 'LD_PRELOAD']
+const tuning = /^(NODE_OPTIONS|UV_THREADPOOL_SIZE|GLIBC_TUNABLES|(LC|MALLOC|VIPS|ORT|OMP|CUDA|NVIDIA)_\w+)$/
+
+/** What the inference process and the picture process inherit: where things are and how they run, and nobody's secrets. */
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => places.includes(name) || tuning.test(name)))
 }
 
 async function loadPromptWords(file: string | undefined): Promise<PromptWords> {

@@ -1,5 +1,6 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { SQSClient } from '@aws-sdk/client-sqs'
+import { withDeadline } from '../deadline.ts'
 
 /** Where the bucket and the queues are. `endpoint`: another address than Amazon's, such as the local stack. */
 export interface AwsLocation {
@@ -12,6 +13,7 @@ export interface AwsLocation {
 /** Seconds that one receive may wait for a message. Longer would save requests and delay a stop by as much. */
 export const maxReceiveWaitSeconds = 5
 
+const credentialsTimeout = 30_000
 const connectionTimeout = 3_000
 const requestTimeout = 15_000
 const maxAttempts = 3
@@ -39,12 +41,17 @@ export function createSqsClient(location: AwsLocation): SQSClient {
 /** For receiving only: answers take as long as the queue is empty, and the poller itself tries again. */
 export function createSqsReceiveClient(location: AwsLocation): SQSClient {
   const timeout = requestTimeout + maxReceiveWaitSeconds * 1_000
-  return new SQSClient({ ...clientConfig(location, timeout), maxAttempts: 1 })
+  const client = new SQSClient({ ...clientConfig(location, timeout), maxAttempts: 1 })
+  // The timeouts are of the request: credentials, which come before it, may take for ever.
+  const limitMs = credentialsTimeout + connectionTimeout + timeout
+  const late = () => new Error(`no answer from SQS within ${limitMs / 1_000} s`)
+  client.middlewareStack.add((next) => (args) => withDeadline(next(args), limitMs, late), { step: 'initialize' })
+  return client
 }
 
 /**
- * Times in milliseconds, every one of them bounded. `requestTimeout` runs to the answer's headers, `socketTimeout`
- * between two pieces of its body.
+ * Times in milliseconds: of the request every one is bounded, of the credentials none. `requestTimeout` runs to the
+ * answer's headers, `socketTimeout` between two pieces of its body.
  */
 function clientConfig({ region, endpoint, credentials }: AwsLocation, timeout = requestTimeout) {
   return {

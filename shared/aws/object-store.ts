@@ -10,6 +10,7 @@ import {
   type S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3'
+import { untilAborted } from '../deadline.ts'
 import { PermanentFailure, RetryableFailure } from '../failure.ts'
 
 /** One object, and which version of it. */
@@ -55,7 +56,8 @@ export function createObjectStore({
     signal.addEventListener('abort', abort)
     const timer = setTimeout(() => bounded.abort(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs)
     try {
-      return await run(bounded.signal)
+      // The SDK itself hears of the signal only once it has credentials.
+      return await untilAborted(run(bounded.signal), bounded.signal)
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof PermanentFailure) throw error

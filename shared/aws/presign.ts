@@ -1,6 +1,7 @@
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { withDeadline } from '../deadline.ts'
 import { RetryableFailure } from '../failure.ts'
 
 interface Download {
@@ -22,6 +23,10 @@ interface Upload {
   expiresInSeconds: number
 }
 
+/** For all that signing waits for. */
+const credentialsTimeoutMs = 10_000
+const late = () => new Error(`no credentials within ${credentialsTimeoutMs / 1000} s`)
+
 export type Presigner = ReturnType<typeof createPresigner>
 
 /**
@@ -32,7 +37,7 @@ export type Presigner = ReturnType<typeof createPresigner>
 export function createPresigner({ s3, bucket }: { s3: S3Client; bucket: string }) {
   async function sign<T>(expiresInSeconds: number, run: () => Promise<T>): Promise<T & { expiresAt: Date }> {
     try {
-      const { expiration } = await s3.config.credentials()
+      const { expiration } = await withDeadline(s3.config.credentials(), credentialsTimeoutMs, late)
       // A signature counts in whole seconds.
       const end = (Math.floor(Date.now() / 1000) + expiresInSeconds) * 1000
       return { ...(await run()), expiresAt: new Date(Math.min(end, expiration?.getTime() ?? end)) }

@@ -9,6 +9,7 @@ import {
   SQSServiceException,
 } from '@aws-sdk/client-sqs'
 import type { ErrorCode } from '../contract/error-code.ts'
+import { untilAborted } from '../deadline.ts'
 import { RetryableFailure } from '../failure.ts'
 
 export type Queue = ReturnType<typeof createQueue>
@@ -153,7 +154,9 @@ export function createQueueCounter({
 export function createCall(timeoutMs: number) {
   return async <T>(what: string, run: (bounded: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> => {
     try {
-      return await run({ abortSignal: AbortSignal.timeout(timeoutMs) })
+      const abortSignal = AbortSignal.timeout(timeoutMs)
+      // The SDK itself hears of the signal only once it has credentials.
+      return await untilAborted(run({ abortSignal }), abortSignal)
     } catch (error) {
       const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
       throw new RetryableFailure('STORAGE_UNAVAILABLE', `${what} failed: ${reason}`, { cause: error })

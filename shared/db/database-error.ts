@@ -28,7 +28,7 @@ interface DriverError extends Error {
 }
 
 /** The transaction was undone because of another; the same again may succeed. 8002 to 9007 are TiDB's. */
-const conflicts = new Set([1205, 1213, 8002, 8022, 8028, 9007])
+const conflicts = new Set([1205, 1213, 8002, 8005, 8022, 8028, 9007])
 
 /** The server ended a connection: shutdown, killed, or idle too long (1927 is MariaDB's, 4031 MySQL's). */
 const dropped = new Set([1053, 1317, 1927, 4031])
@@ -36,11 +36,11 @@ const dropped = new Set([1053, 1317, 1927, 4031])
 /**
  * The server is there and does not serve: too many connections, access or database not (or no longer) granted,
  * tables or columns not yet migrated, read-only during a failover, statement time limits, disk, table or memory full, and
- * TiDB's storage away.
+ * TiDB's schema out of date or its storage away.
  */
 const unavailable = new Set([
   1021, 1030, 1037, 1040, 1041, 1044, 1045, 1049, 1054, 1114, 1135, 1142, 1146, 1203, 1226, 1290, 1792, 1836, 1969,
-  3024, 9001, 9002, 9003, 9004, 9005,
+  3024, 8027, 9001, 9002, 9003, 9004, 9005,
 ])
 
 /** How mysql2's pool itself refuses; these errors have no code. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -84,6 +84,20 @@ test('a signal ends the consumer in order, its inference process and its sign of
   assert.doesNotMatch(output, /hunter2|"level":"(error|warn|fatal)"/)
   assert.throws(() => process.kill(Number(inferencePid), 0), { code: 'ESRCH' })
   assert.deepEqual(await consumers.list(), [])
+})
+
+test('what it starts inherits nothing that may be a secret', async () => {
+  const secrets = { HF_TOKEN: 'hf_hunter2', SOMEBODYS_API_KEY: 'hunter2', RUNPOD_API_KEY: 'hunter2' }
+  const { child, logged, exited } = start({ env: { ...env, ...secrets, CUDA_VISIBLE_DEVICES: '0' } })
+  const { pid } = await logged('inference process ready')
+  const found = (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0')
+  assert.ok(found.includes('CUDA_VISIBLE_DEVICES=0'))
+  assert.doesNotMatch(found.join('\n'), /hunter2|AWS_|DATABASE_/)
+  // A terminal that is closed ends it in order, too.
+  child.kill('SIGHUP')
+  const { status, output } = await exited
+  assert.equal(status, 0, output)
+  assert.match(output, /"consumer stopped"/)
 })
 
 test('one that is killed leaves its sign of life, which after a minute is one no more', async () => {

@@ -110,7 +110,8 @@ export async function startInference(
     ready.catch(() => {})
     if (losses === maxLosses) {
       const times = `the inference process was lost ${losses} times without an answer in between`
-      return gone.reject(new Error(`${times}; at last: ${reason}`))
+      gone.reject(new Error(`${times}; at last: ${reason}`))
+      return
     }
     const delaySeconds = 2 ** (losses - 1)
     logger.error({ reason, delaySeconds }, 'inference process lost, starting another')

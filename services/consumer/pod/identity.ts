@@ -12,8 +12,11 @@ export const identitySettings = [
   'ROLE_ARN',
 ] as const satisfies SettingName[]
 
-/** AWS's own, found on the PATH; it knows the region by the trust anchor. */
-const helper = 'aws_signing_helper credential-process'
+/**
+ * AWS's own, found on the PATH; it knows the region by the trust anchor. It has no time limit of its own, and who waits for
+ * credentials waits for the one that was started first.
+ */
+const helper = 'timeout 30 aws_signing_helper credential-process'
 
 /**
  * Turns the certificate of a pod outside AWS into what the AWS SDK finds by itself, and asks for new credentials before they

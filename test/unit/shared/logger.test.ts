@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { test } from 'node:test'
 import { createLogger, imageLogger } from '#shared/logger.ts'
 
@@ -55,6 +57,21 @@ test('secrets are redacted wherever they stand', () => {
   assert.match(text(), /mysql:\/\/\*\*\*@db\.example:4000\/promenade/)
   assert.match(text(), /X-Amz-Date=1/)
   for (const line of text().trim().split('\n')) JSON.parse(line)
+})
+
+test('a disk that is full stops nobody who logs', () => {
+  const program = `
+    import { createLogger } from '#shared/logger.ts'
+    const logger = createLogger({ level: 'info', service: 'test' })
+    for (let line = 0; line < 20_000; line++) logger.info('x'.repeat(200))
+    logger.fatal('the last')
+    console.error(process.memoryUsage().rss < 2 ** 28 ? 'done' : 'kept everything')
+  `
+  const full = openSync('/dev/full', 'w')
+  const args = ['--input-type=module', '--eval', program]
+  const { status, stderr } = spawnSync(process.execPath, args, { stdio: ['ignore', full, 'pipe'], encoding: 'utf8' })
+  closeSync(full)
+  assert.deepEqual([status, stderr], [0, 'done\n'])
 })
 
 function captured() {

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { promisify } from 'node:util'
 import { ConfigError } from '#shared/config.ts'
@@ -45,7 +45,12 @@ test('the SDK gets credentials by itself, and others before those have ended', a
       await sleep(20)
     }
     await sqs.send(new ListQueuesCommand({}))`
-  const env = { AWS_CONFIG_FILE, PATH: folder, HOME: folder, AWS_EC2_METADATA_DISABLED: 'true' }
+  const env = {
+    AWS_CONFIG_FILE,
+    PATH: `${folder}${delimiter}${process.env.PATH}`,
+    HOME: folder,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  }
   await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env, timeout: 30_000 })
   // They end within the minutes that the SDK wants in hand, so that it fetches others while it uses them.
   assert.equal(signers[0], 'ASIA1')

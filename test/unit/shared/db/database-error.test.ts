@@ -17,6 +17,8 @@ const broken = (more: object) => Object.assign(new Error('broken'), more)
 for (const [name, error, expected] of [
   ['deadlock', answer(1213), { conflict: true, dropped: false, answer: true, away: true }],
   ['TiDB write conflict', answer(9007), { conflict: true, dropped: false, answer: true, away: true }],
+  ['TiDB write conflict by its latches', answer(8005), { conflict: true, dropped: false, answer: true, away: true }],
+  ['TiDB schema out of date', answer(8027), { conflict: false, dropped: false, answer: true, away: true }],
   ['data too long', answer(1406), { conflict: false, dropped: false, answer: true, away: false }],
   ['duplicate key', answer(1062), { conflict: false, dropped: false, answer: true, away: false }],
   ['column missing', answer(1054), { conflict: false, dropped: false, answer: true, away: true }],
