@@ -1,6 +1,8 @@
 import { Duration, Stack } from 'aws-cdk-lib'
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
+import { EventField, Match, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events'
+import { SnsTopic } from 'aws-cdk-lib/aws-events-targets'
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { Topic } from 'aws-cdk-lib/aws-sns'
@@ -18,7 +20,7 @@ interface Signal {
   /** Of the runbook. */
   heading: string
   text: string
-  metric: cloudwatch.Metric
+  metric: cloudwatch.IMetric
   threshold: number
   /** Periods of the metric in a row. */
   periods: number
@@ -29,7 +31,7 @@ interface Signal {
 interface Watched {
   scaler: IFunction
   webhooks: IFunction
-  apiId: string
+  api: { id: string; faults: cloudwatch.IMetric }
 }
 
 /** What has to be looked after, and a page that shows how it goes. */
@@ -64,38 +66,67 @@ export class AlarmsStack extends Stack {
       alarm.addAlarmAction(action)
       alarm.addOkAction(action)
     }
+    if (stage.pod_identity === 'roles-anywhere') tellOfCertificates(this, stage, topic)
     createDashboard(this, stage, metrics)
   }
 }
 
+/** Daily from 45 days on before one ends by which a pod, or the authority of all, has proven who it is. */
+function tellOfCertificates(scope: Construct, { runbook_url }: Stage, topic: Topic): void {
+  const text = `A certificate of the pods ends soon (${EventField.fromPath('$.detail-type')}). What to do: `
+  new Rule(scope, 'Certificates', {
+    description: 'Tells that a certificate of the pods ends soon',
+    // Its calls are events of the same source.
+    eventPattern: { source: ['aws.rolesanywhere'], detailType: Match.prefix('Roles Anywhere') },
+    targets: [
+      new SnsTopic(topic, {
+        message: RuleTargetInput.fromText(`${text}${runbook_url}#${anchorOf('A certificate ends')}`),
+      }),
+    ],
+  })
+}
+
 type Metrics = ReturnType<typeof metricsOf>
 
-function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, apiId }: Watched) {
+function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, api }: Watched) {
   const names = namesOf({ name, region, ...stage })
   const minutes = (count: number) => Duration.minutes(count)
-  const ofQueue = (queue: string, metricName: string) =>
+  const ofQueue = (queue: string, metricName: string, statistic = 'Maximum') =>
     new cloudwatch.Metric({
       namespace: 'AWS/SQS',
       metricName,
       dimensionsMap: { QueueName: queue },
-      statistic: 'Maximum',
+      statistic,
       period: minutes(1),
     })
+  const math = (expression: string, usingMetrics: Record<string, cloudwatch.IMetric>) =>
+    new cloudwatch.MathExpression({ expression, usingMetrics, period: minutes(1) })
   const ofScaler = (metricName: MetricName, statistic = 'Maximum') =>
     new cloudwatch.Metric({ namespace, metricName, dimensionsMap: { Stage: name }, statistic, period: minutes(1) })
   const ofApi = (metricName: string, statistic: string) =>
     new cloudwatch.Metric({
       namespace: 'AWS/ApiGateway',
       metricName,
-      dimensionsMap: { ApiId: apiId },
+      dimensionsMap: { ApiId: api.id },
       statistic,
       period: minutes(1),
     })
+  const waiting = ofQueue(names.uploads.name, 'ApproximateNumberOfMessagesVisible')
+  const inWork = ofQueue(names.uploads.name, 'ApproximateNumberOfMessagesNotVisible')
+  const done = ofQueue(names.uploads.name, 'NumberOfMessagesDeleted', 'Sum')
+  // Those that somebody looks at are hidden.
+  const letters = {
+    visible: ofQueue(names.deadLetters.name, 'ApproximateNumberOfMessagesVisible'),
+    hidden: ofQueue(names.deadLetters.name, 'ApproximateNumberOfMessagesNotVisible'),
+  }
   return {
-    waiting: ofQueue(names.uploads.name, 'ApproximateNumberOfMessagesVisible'),
-    inWork: ofQueue(names.uploads.name, 'ApproximateNumberOfMessagesNotVisible'),
+    waiting,
+    inWork,
+    stalled: math('IF(waiting + inWork > 0 AND FILL(done, 0) == 0, 1, 0)', { waiting, inWork, done }),
     oldestSeconds: ofQueue(names.uploads.name, 'ApproximateAgeOfOldestMessage'),
-    deadLetters: ofQueue(names.deadLetters.name, 'ApproximateNumberOfMessagesVisible'),
+    deadLetters: math('visible + hidden', letters),
+    // Has no value in the first minute of a queue that was idle.
+    moreDeadLetters: math('DIFF(visible + hidden)', letters),
     unattended: ofScaler('UnattendedBacklog'),
     withoutCapacity: ofScaler('PodsWithoutCapacity'),
     capReached: ofScaler('CostCapReached'),
@@ -110,7 +141,7 @@ function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, apiId 
     webhookErrors: webhooks.metricErrors({ period: minutes(5), statistic: 'Sum' }),
     api: {
       requests: ofApi('Count', 'Sum'),
-      faults: ofApi('5xx', 'Sum'),
+      faults: api.faults,
       refused: ofApi('4xx', 'Sum'),
       latency: ofApi('Latency', 'p99'),
     },
@@ -126,6 +157,22 @@ function pipelineSignals({ scaler: limits }: Stage, metrics: Metrics): Signal[] 
       metric: metrics.deadLetters,
       threshold: 1,
       periods: 1,
+    },
+    {
+      id: 'MoreDeadLetters',
+      heading: 'More dead letters',
+      text: 'Further pictures have failed for good.',
+      metric: metrics.moreDeadLetters,
+      threshold: 1,
+      periods: 1,
+    },
+    {
+      id: 'Stalled',
+      heading: 'No picture gets done',
+      text: 'Pictures wait or are in work, and for half an hour none has ended.',
+      metric: metrics.stalled,
+      threshold: 1,
+      periods: 30,
     },
     {
       id: 'OldMessages',

@@ -1,12 +1,14 @@
-import { CfnOutput, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import { CfnOutput, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import * as gateway from 'aws-cdk-lib/aws-apigatewayv2'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager'
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
+import type { IMetric } from 'aws-cdk-lib/aws-cloudwatch'
+import { FilterPattern, LogGroup, MetricFilter, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
 import { createFunction } from './bundled-function.ts'
 import { acknowledgeWildcards, apiStatements } from './permissions.ts'
 import { namesOf } from './resource-names.ts'
+import { namespace } from './scaler/report.ts'
 import { environmentOf, type Stage } from './stage.ts'
 
 /** The gateway gives up after 30 s. */
@@ -15,6 +17,8 @@ const timeoutSeconds = 29
 /** The API on Lambda behind an HTTP API. `secrets`: settings, and the ARNs of what holds their values. */
 export class ApiStack extends Stack {
   readonly apiId: string
+  /** Answers with a status of 500 and above, but for those of pictures. */
+  readonly faults: IMetric
 
   constructor(scope: Construct, id: string, { stage, secrets }: { stage: Stage; secrets: Record<string, string> }) {
     super(scope, id, { env: environmentOf(stage), description: 'Promenade: the API' })
@@ -52,18 +56,36 @@ export class ApiStack extends Stack {
         reason: 'The API itself asks for bearer keys and their scopes, on Lambda as elsewhere; health is open to all.',
       })
     }
-    const stageOf = createStage(this, stage, api)
+    const log = new LogGroup(this, 'AccessLog', {
+      retention: RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    })
+    this.faults = countFaults(this, stage, log)
+    const stageOf = createStage(this, stage, api, log)
     if (domain) createDomain(this, { ...domain, api, stage: stageOf })
     new CfnOutput(this, 'ApiUrl', { value: domain ? `https://${domain.name}` : api.apiEndpoint })
     this.apiId = api.apiId
   }
 }
 
-function createStage(scope: Construct, { api: limits }: Stage, httpApi: gateway.HttpApi): gateway.HttpStage {
-  const log = new LogGroup(scope, 'AccessLog', {
-    retention: RetentionDays.ONE_MONTH,
-    removalPolicy: RemovalPolicy.DESTROY,
-  })
+/** `/analyze` answers 500 for a picture that has failed and 504 for one that is not done yet: those are not the API's. */
+function countFaults(scope: Construct, { name }: Stage, logGroup: LogGroup): IMetric {
+  const { all, any, stringValue } = FilterPattern
+  const ofPicture = all(stringValue('$.status', '!=', '500'), stringValue('$.status', '!=', '504'))
+  return new MetricFilter(scope, 'Faults', {
+    logGroup,
+    filterPattern: all(stringValue('$.status', '=', '5*'), any(stringValue('$.path', '!=', '/analyze'), ofPicture)),
+    metricNamespace: namespace,
+    metricName: `ApiFaults-${name}`,
+  }).metric({ statistic: 'Sum', period: Duration.minutes(1) })
+}
+
+function createStage(
+  scope: Construct,
+  { api: limits }: Stage,
+  httpApi: gateway.HttpApi,
+  log: LogGroup,
+): gateway.HttpStage {
   const fields = {
     time: '$context.requestTime',
     request_id: '$context.requestId',

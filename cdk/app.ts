@@ -32,7 +32,7 @@ export function createApp(stage: Stage, { outdir, context = {} }: { outdir: stri
     stage,
     scaler: scaler.scaler,
     webhooks: webhooks.sender,
-    apiId: api.apiId,
+    api: { id: api.apiId, faults: api.faults },
   })
   for (const stack of [identity, scaler, api, webhooks, alarms]) stack.addStackDependency(data)
   Tags.of(app).add('promenade:stage', stage.name)

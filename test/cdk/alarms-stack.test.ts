@@ -6,7 +6,7 @@ import { anchorOf } from '../../cdk/alarms-stack.ts'
 import { metrics, namespace } from '../../cdk/scaler/report.ts'
 import { synthesise, testStage } from './synthesise.ts'
 
-const { alarms } = synthesise(testStage())
+const { alarms, api } = synthesise(testStage())
 const found = Object.values(alarms.template.findResources('AWS::CloudWatch::Alarm')).map(
   ({ Properties }) => Properties as Alarm,
 )
@@ -16,9 +16,10 @@ interface Alarm {
   AlarmDescription: string
   AlarmActions: unknown[]
   OKActions: unknown[]
-  Namespace: string
+  Namespace?: string
   Dimensions: object[]
-  MetricName: string
+  MetricName?: string
+  Metrics?: { Expression?: string }[]
   Threshold: number
   EvaluationPeriods: number
   ComparisonOperator: string
@@ -64,20 +65,22 @@ test('every alarm is told of by mail, and its end too', () => {
 
 test('the alarms are these', () => {
   const lines = found.map(
-    ({ MetricName, Threshold, EvaluationPeriods, ComparisonOperator, TreatMissingData }) =>
-      `${MetricName} ${ComparisonOperator.startsWith('Less') ? '<' : '>='} ${Threshold}, ${EvaluationPeriods} times, without data ${TreatMissingData}`,
+    ({ MetricName, Metrics, Threshold, EvaluationPeriods, ComparisonOperator, TreatMissingData }) =>
+      `${MetricName ?? Metrics?.find(({ Expression }) => Expression)?.Expression} ${ComparisonOperator.startsWith('Less') ? '<' : '>='} ${Threshold}, ${EvaluationPeriods} times, without data ${TreatMissingData}`,
   )
   assert.deepEqual(lines.sort(), [
-    '5xx >= 5, 3 times, without data notBreaching',
+    'ApiFaults-testing >= 5, 3 times, without data notBreaching',
     'ApproximateAgeOfOldestMessage >= 900, 5 times, without data notBreaching',
-    'ApproximateNumberOfMessagesVisible >= 1, 1 times, without data notBreaching',
     'CostCapReached >= 1, 1 times, without data notBreaching',
+    'DIFF(visible + hidden) >= 1, 1 times, without data notBreaching',
     'Errors >= 3, 1 times, without data notBreaching',
     'Errors >= 3, 1 times, without data notBreaching',
+    'IF(waiting + inWork > 0 AND FILL(done, 0) == 0, 1, 0) >= 1, 30 times, without data notBreaching',
     'Invocations < 1, 2 times, without data breaching',
     'Latency >= 29000, 5 times, without data notBreaching',
     'PodsWithoutCapacity >= 1, 10 times, without data notBreaching',
     'UnattendedBacklog >= 1, 5 times, without data notBreaching',
+    'visible + hidden >= 1, 1 times, without data notBreaching',
   ])
 })
 
@@ -93,7 +96,34 @@ test('the functions that nobody waits for are watched each', () => {
 })
 
 test('what is watched of the scaler is what the scaler tells', () => {
-  const ours = found.filter(({ Namespace }) => Namespace === namespace)
+  const ours = found.filter(({ Namespace, Dimensions }) => Namespace === namespace && Dimensions)
   assert.equal(ours.length, 3)
-  for (const { MetricName } of ours) assert.ok(MetricName in metrics, MetricName)
+  for (const { MetricName } of ours) assert.ok(MetricName! in metrics, MetricName)
+})
+
+test('what is watched of the API is what its access log tells, but for what became of pictures', () => {
+  api.template.hasResourceProperties('AWS::Logs::MetricFilter', {
+    FilterPattern: '{ ($.status = "5*") && (($.path != "/analyze") || (($.status != "500") && ($.status != "504"))) }',
+    MetricTransformations: [{ MetricNamespace: namespace, MetricName: 'ApiFaults-testing', MetricValue: '1' }],
+  })
+  const [stage] = Object.values(api.template.findResources('AWS::ApiGatewayV2::Stage'))
+  const { status, path } = JSON.parse(stage!.Properties.AccessLogSettings.Format)
+  assert.deepEqual([status, path], ['$context.status', '$context.path'])
+})
+
+test('that a certificate of the pods ends is told, with where to read what to do', () => {
+  alarms.template.hasResourceProperties('AWS::Events::Rule', {
+    EventPattern: { source: ['aws.rolesanywhere'], 'detail-type': [{ prefix: 'Roles Anywhere' }] },
+    Targets: [
+      Match.objectLike({
+        InputTransformer: Match.objectLike({
+          InputTemplate: Match.stringLikeRegexp('https://example\\.org/runbook#a-certificate-ends"$'),
+        }),
+      }),
+    ],
+  })
+  const publishers = JSON.stringify(alarms.template.findResources('AWS::SNS::TopicPolicy'))
+  assert.match(publishers, /events\.amazonaws\.com/)
+  const keys = synthesise(testStage({ pod_identity: 'iam-user' }))
+  keys.alarms.template.resourceCountIs('AWS::Events::Rule', 0)
 })

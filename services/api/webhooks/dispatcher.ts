@@ -50,6 +50,8 @@ export function createWebhooks({
   let alarm = new AbortController()
   let running: Promise<void> | undefined
   let expiredAt = Number.NEGATIVE_INFINITY
+  /** Why the queue itself could not be worked off, at last. */
+  let fault: unknown
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
@@ -74,6 +76,7 @@ export function createWebhooks({
       expiredAt = now()
       if (deliveries) logger.error({ deliveries }, 'webhooks given up: no process has had their endpoint for days')
     } catch (error) {
+      fault = error
       logger.warn({ err: error }, 'webhooks wait')
     }
   }
@@ -92,6 +95,7 @@ export function createWebhooks({
         if (deliveries.length < deliveriesAtOnce) return
       }
     } catch (error) {
+      fault = error
       logger.warn({ err: error, endpoint: endpoint.name }, 'webhooks wait')
     }
   }
@@ -153,7 +157,10 @@ export function createWebhooks({
       alarm.abort()
     },
 
-    /** Delivers what is due now; past `until` what is under way is given back. For a function that runs on a schedule. */
+    /**
+     * Delivers what is due now; past `until` what is under way is given back. For a function that runs on a schedule: throws
+     * why the queue could not be worked off, which an endpoint that does not answer is not.
+     */
     async runOnce({ until }: { until: AbortSignal }): Promise<void> {
       until.addEventListener('abort', () => {
         stop()
@@ -161,6 +168,7 @@ export function createWebhooks({
       })
       await look()
       await Promise.all(busy.values())
+      if (fault !== undefined) throw fault
     },
 
     /** Gives what is under way a moment, and back what is not done by then. */
