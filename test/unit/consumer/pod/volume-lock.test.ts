@@ -19,8 +19,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true }))
 
-const createLock = (abandonedMs = 60_000) =>
-  createVolumeLock({ path, logger: pino({ enabled: false }), renewMs: 10, abandonedMs, lookMs: 5 })
+const createLock = (abandonedMs = 60_000, renewMs = 10) =>
+  createVolumeLock({ path, logger: pino({ enabled: false }), renewMs, abandonedMs, lookMs: 5 })
 
 /** How many work at once, at most. */
 function createCounter() {
@@ -72,6 +72,24 @@ test('one that is held long is not taken for abandoned', async () => {
   })
   await first
   assert.deepEqual(order, ['first', 'second'])
+})
+
+test('who comes back from a long pause takes the lock away from nobody', async () => {
+  const order: string[] = []
+  const paused = createLock(200, 60_000).hold(never, () => sleep(600))
+  await sleep(20)
+  const [second, third] = ['second', 'third'].map((name) =>
+    createLock(200).hold(never, async () => {
+      order.push(`${name} begins`)
+      await sleep(800)
+      order.push(`${name} ends`)
+    }),
+  )
+  await Promise.all([paused, second, third])
+  const [first] = order[0]!.split(' ')
+  const last = first === 'second' ? 'third' : 'second'
+  assert.deepEqual(order, [`${first} begins`, `${first} ends`, `${last} begins`, `${last} ends`])
+  assert.equal(existsSync(path), false)
 })
 
 test('who is told to stop waits no more', async () => {
