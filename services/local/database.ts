@@ -14,6 +14,8 @@ export interface DatabaseOptions {
   /** Keeps its data here; without it the data lies in a fresh folder that goes when the server does. */
   dir?: string | undefined
   choosePort?: () => Promise<number>
+  /** More of the server's own options. */
+  args?: string[]
 }
 
 /**
@@ -21,12 +23,12 @@ export interface DatabaseOptions {
  * It ends with this process, however that one ends. Throws MariadbMissingError, and an
  * Error with the end of the server's log when it is not ready in 60 s.
  */
-export async function startDatabase({ dir, choosePort = freePort }: DatabaseOptions = {}) {
+export async function startDatabase({ dir, choosePort = freePort, args = [] }: DatabaseOptions = {}) {
   const mariadb = findMariadb()
   if (!mariadb) throw new MariadbMissingError()
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startServer(mariadb, await choosePort(), dir)
+      return await startServer(mariadb, { port: await choosePort(), dir, args })
     } catch (error) {
       const portTaken = error instanceof Error && error.message.includes('Address already in use')
       if (!portTaken || attempt === 5) throw error
@@ -35,7 +37,10 @@ export async function startDatabase({ dir, choosePort = freePort }: DatabaseOpti
 }
 
 /** `port` was free a moment ago; any outgoing connection of the machine may have taken it since. */
-async function startServer(mariadb: Mariadb, port: number, dir: string | undefined) {
+async function startServer(
+  mariadb: Mariadb,
+  { port, dir, args }: { port: number; dir: string | undefined; args: string[] },
+) {
   const password = randomBytes(16).toString('hex')
   const url = `mysql://promenade:${password}@127.0.0.1:${port}/promenade`
   const home = dir ?? (await mkdtemp(join(tmpdir(), 'promenade-db-')))
@@ -45,7 +50,11 @@ async function startServer(mariadb: Mariadb, port: number, dir: string | undefin
   await rm(logFile, { force: true })
   const server = startChild({
     command: 'sh',
-    args: ['-c', script, 'database', mariadb.installer, mariadb.server, ...serverOptions(port, dir !== undefined)],
+    args: [
+      ...['-c', script, 'database', mariadb.installer, mariadb.server],
+      ...serverOptions(port, dir !== undefined),
+      ...args,
+    ],
     cwd: home,
     logFile,
     graceMilliseconds: 30_000,

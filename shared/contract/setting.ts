@@ -20,7 +20,9 @@ export const settings = {
     default: 'required',
     description: 'off is accepted for a database on loopback only',
   }),
-  DATABASE_CA: Type.Optional(Type.String({ description: 'File with the PEM certificates to trust for the database' })),
+  DATABASE_CA: Type.Optional(
+    Type.String({ description: 'PEM certificates to trust for the database, or a file of them' }),
+  ),
   MODEL_DIR: Type.String({ minLength: 1, description: 'Folder of the built models, one folder each' }),
   MUSIC_MODEL: Type.String({ default: 'tiny-random-musicgen', description: 'Name of a built MusicGen model' }),
   CLASSIFIER_MODEL: Type.String({ default: 'tiny-random-clip', description: 'Name of a built image classifier' }),

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'mysql2/promise'
 import { type Config, ConfigError, isLoopback } from '../config.ts'
+import { readCertificates } from '../contract/pem.ts'
 
 export interface Address {
   /** mysql://user:password@host:port/database, the user and the password percent-encoded. */
@@ -15,12 +16,20 @@ export const databaseSettings = ['DATABASE_URL', 'DATABASE_TLS', 'DATABASE_CA'] 
 
 const connectTimeoutMs = 5_000
 
-/** Throws ConfigError when the file of certificates cannot be read. */
+/** Throws ConfigError when there are no certificates where DATABASE_CA says. */
 export async function databaseAddress(config: Config<(typeof databaseSettings)[number]>): Promise<Address> {
-  const { DATABASE_URL: url, DATABASE_TLS: tls, DATABASE_CA: file } = config
-  if (!file) return { url, tls }
+  const { DATABASE_URL: url, DATABASE_TLS: tls, DATABASE_CA: given } = config
+  if (!given) return { url, tls }
+  const isText = given.includes('-----BEGIN ')
+  const certificates = readCertificates(isText ? given : await readFileOf(given))
+  if (certificates) return { url, tls, ca: certificates.join('') }
+  const where = isText ? 'holds' : 'names a file that holds'
+  throw new ConfigError([`DATABASE_CA ${where} no certificates in PEM, or a damaged one`])
+}
+
+async function readFileOf(path: string): Promise<string> {
   try {
-    return { url, tls, ca: await readFile(file, 'utf8') }
+    return await readFile(path, 'utf8')
   } catch (cause) {
     throw new ConfigError([`DATABASE_CA names a file that cannot be read: ${(cause as Error).message}`])
   }

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Config, ConfigError } from '#shared/config.ts'
+import { restorePem } from '#shared/contract/pem.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 
 export const identitySettings = [
@@ -32,8 +33,8 @@ export async function writeIdentity(
   if (missing.length) {
     throw new ConfigError([`${missing.join(', ')}: missing, where ${identitySettings.join(', ')} belong together`])
   }
-  const certificate = pemOf(config.WORKER_CERTIFICATE!)
-  const privateKey = pemOf(config.WORKER_PRIVATE_KEY!)
+  const certificate = restorePem(config.WORKER_CERTIFICATE!)
+  const privateKey = restorePem(config.WORKER_PRIVATE_KEY!)
   const faults = faultsOf(readCertificate(certificate), readPrivateKey(privateKey), now)
   if (faults.length) throw new ConfigError(faults)
 
@@ -52,16 +53,6 @@ export async function writeIdentity(
   await writeFile(files.privateKey, privateKey, { mode })
   await writeFile(configFile, `[default]\ncredential_process = ${[helper, ...words].join(' ')}\n`, { mode })
   return { AWS_CONFIG_FILE: configFile }
-}
-
-/** With the line breaks that a form for secrets may have taken away or spelled out. */
-function pemOf(text: string): string {
-  return text
-    .replaceAll('\\n', '\n')
-    .replace(/-----BEGIN ([A-Z ]+)-----([^-]*)-----END \1-----\s*/g, (_, label: string, body: string) => {
-      const lines = body.replace(/\s/g, '').match(/.{1,64}/g) ?? []
-      return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
-    })
 }
 
 function faultsOf(certificate: X509Certificate | undefined, privateKey: KeyObject | undefined, now: Date): string[] {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConfigError } from '#shared/config.ts'
 import { connectionOptions, databaseAddress } from '#shared/db/connection.ts'
+import { authority, serverKey } from '../../../database-certificate.ts'
 
 test('a URL becomes its parts, decoded, with TLS that checks certificate and host', () => {
   const options = connectionOptions({
@@ -51,4 +55,29 @@ for (const [url, fault] of [
 test('a file of certificates that cannot be read is a fault of the settings', async () => {
   const config = { DATABASE_URL: 'mysql://u@h/d', DATABASE_TLS: 'required', DATABASE_CA: '/nowhere/ca.pem' } as const
   await assert.rejects(databaseAddress(config), /DATABASE_CA names a file that cannot be read: ENOENT/)
+})
+
+test('certificates that are none, or are damaged, are a fault of the settings, and are not shown', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'promenade-ca-'))
+  try {
+    const file = join(folder, 'ca.pem')
+    await writeFile(file, 'a page of HTML')
+    const cut = authority.slice(0, -60)
+    for (const [ca, fault] of [
+      [file, /^DATABASE_CA names a file that holds no certificates in PEM, or a damaged one$/],
+      [cut, /^DATABASE_CA holds no certificates in PEM, or a damaged one$/],
+      [`${authority}${cut}`, /^DATABASE_CA holds no certificates in PEM, or a damaged one$/],
+      [serverKey, /^DATABASE_CA holds no certificates in PEM, or a damaged one$/],
+    ] as const) {
+      const config = { DATABASE_URL: 'mysql://u@h/d', DATABASE_TLS: 'required', DATABASE_CA: ca } as const
+      await assert.rejects(databaseAddress(config), (error) => {
+        assert.ok(error instanceof ConfigError)
+        assert.equal(error.faults.length, 1)
+        assert.match(error.faults[0]!, fault)
+        return true
+      })
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 })
