@@ -9,7 +9,7 @@ import { createFunction } from './bundled-function.ts'
 import { acknowledgeWildcards, apiStatements } from './permissions.ts'
 import { namesOf } from './resource-names.ts'
 import { namespace } from './scaler/report.ts'
-import { environmentOf, type Stage } from './stage.ts'
+import { environmentOf, type Stage, settingsOf } from './stage.ts'
 
 /** The gateway gives up after 30 s. */
 const timeoutSeconds = 29
@@ -35,6 +35,9 @@ export class ApiStack extends Stack {
         QUEUE_URL: names.uploads.url,
         DLQ_URL: names.deadLetters.url,
         CORS_ORIGINS: stage.app_origins.join(','),
+        ...(stage.database_ca && { DATABASE_CA: stage.database_ca }),
+        // Pictures are let in by the same size that the consumer takes.
+        ...settingsOf(stage, ['MAX_IMAGE_BYTES', 'LOG_LEVEL']),
         SECRETS: this.toJsonString(secrets),
       },
       statements,

@@ -8,6 +8,7 @@ import { type ICommandHooks, LogLevel, NodejsFunction, OutputFormat } from 'aws-
 import { type CfnLogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
 import { allow } from './permissions.ts'
+import { StageError } from './stage.ts'
 
 const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
@@ -28,6 +29,8 @@ export interface FunctionOptions {
 
 /** A function bundled by the esbuild of this repository, with a log that is kept a month and no right but those named. */
 export function createFunction(scope: Construct, id: string, options: FunctionOptions): NodejsFunction {
+  const environment = { NODE_OPTIONS: '--enable-source-maps', ...options.environment }
+  requireRoom(Stack.of(scope), environment)
   const logGroup = new LogGroup(scope, `${id}Log`, {
     retention: RetentionDays.ONE_MONTH,
     removalPolicy: RemovalPolicy.DESTROY,
@@ -54,7 +57,7 @@ export function createFunction(scope: Construct, id: string, options: FunctionOp
     timeout: Duration.seconds(options.timeoutSeconds),
     memorySize: options.memoryMb,
     ...(options.concurrency !== undefined && { reservedConcurrentExecutions: options.concurrency }),
-    environment: { NODE_OPTIONS: '--enable-source-maps', ...options.environment },
+    environment,
     bundling: {
       format: OutputFormat.ESM,
       logLevel: LogLevel.WARNING,
@@ -70,6 +73,29 @@ export function createFunction(scope: Construct, id: string, options: FunctionOp
       banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
     },
   })
+}
+
+/** All of it as JSON, which is how Lambda measures it. */
+const maxEnvironmentBytes = 4_096
+
+/** Throws StageError. */
+function requireRoom(stack: Stack, environment: Record<string, string>): void {
+  const values = Object.entries(environment).map(([name, value]) => [name, asDeployed(stack.resolve(value))])
+  const bytes = Buffer.byteLength(JSON.stringify(Object.fromEntries(values)))
+  if (bytes <= maxEnvironmentBytes) return
+  const [found, most] = [bytes, maxEnvironmentBytes].map((count) => count.toLocaleString('en'))
+  throw new StageError(
+    `${stack.stackName}: the environment of its function has about ${found} bytes, and Lambda takes ${most}: the stage ` +
+      'names too much, such as more in database_ca than the authority itself, or too many app_origins',
+  )
+}
+
+/** With something as long as the number of an account, or as an ARN, in place of what is known at deployment only. */
+function asDeployed(resolved: unknown): string {
+  if (typeof resolved === 'string') return resolved
+  const { 'Fn::Join': join, Ref: name } = resolved as { 'Fn::Join'?: [string, unknown[]]; Ref?: string }
+  if (join) return join[1].map(asDeployed).join(join[0])
+  return '0'.repeat(name?.startsWith('AWS::') ? 14 : 120)
 }
 
 function commandHooksOf({ name, script }: { name: string; script: string }): ICommandHooks {

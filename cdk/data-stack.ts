@@ -12,10 +12,11 @@ import { namesOf, type ResourceNames } from './resource-names.ts'
 import { environmentOf, type Stage } from './stage.ts'
 
 /**
- * Far above MAX_ATTEMPTS: failed tries are counted in the database and dead-lettered with their reason. Receives also
- * count what is nobody's failure, a stop or an outage, and SQS dead-letters without a reason.
+ * Receives for each of MAX_ATTEMPTS, and at least: failed tries are counted in the database and dead-lettered with their
+ * reason. Receives also count what is nobody's failure, a stop or an outage, and SQS dead-letters without a reason.
  */
-const maxReceiveCount = 50
+const receivesPerAttempt = 10
+const leastReceives = 50
 /** Of pictures and music that were overwritten or deleted. */
 const oldVersionDays = 30
 const accessLogDays = 90
@@ -35,7 +36,7 @@ export class DataStack extends Stack {
     })
     const names = namesOf(stage)
     this.deadLetters = createDeadLetters(this, names)
-    this.uploads = createUploads(this, names, this.deadLetters)
+    this.uploads = createUploads(this, stage, this.deadLetters)
     const policy = allowNotifications(this.uploads, names)
     this.bucket = createBucket(this, { bucketName: names.bucket.name, origins: pageOrigins(stage) })
     notify(this.bucket, this.uploads, policy)
@@ -72,13 +73,19 @@ function createDeadLetters(scope: Construct, { uploads, deadLetters }: ResourceN
   return pinned(queue, 'DeadLetterQueue')
 }
 
-function createUploads(scope: Construct, { uploads }: ResourceNames, deadLetters: Queue): Queue {
+function createUploads(scope: Construct, stage: Stage, deadLetters: Queue): Queue {
+  const { uploads } = namesOf(stage)
+  const {
+    LEASE_SECONDS: leaseSeconds = Value.Create(settings.LEASE_SECONDS),
+    MAX_ATTEMPTS: maxAttempts = Value.Create(settings.MAX_ATTEMPTS),
+  } = stage.worker.settings ?? {}
+  const maxReceiveCount = Math.max(leastReceives, receivesPerAttempt * maxAttempts)
   const queue = new Queue(scope, 'UploadQueue', {
     queueName: uploads.name,
     encryption: QueueEncryption.SQS_MANAGED,
     enforceSSL: true,
     retentionPeriod: Duration.days(4),
-    visibilityTimeout: Duration.seconds(Value.Create(settings.LEASE_SECONDS)),
+    visibilityTimeout: Duration.seconds(leaseSeconds),
     receiveMessageWaitTime: Duration.seconds(20),
     deadLetterQueue: { queue: deadLetters, maxReceiveCount },
     removalPolicy: RemovalPolicy.RETAIN,

@@ -1,11 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
-import { settings } from '#shared/contract/setting.ts'
+import { readCertificates } from '#shared/contract/pem.ts'
+import { type SettingName, settings } from '#shared/contract/setting.ts'
 import { Limits } from './scaler/settings.ts'
 
 const closed = { additionalProperties: false }
 const origin = '^https://[a-z0-9.-]+(:\\d+)?$|^http://localhost(:\\d+)?$'
+
+/** Settings of the consumer that name no resource, hold no secret and do not follow from the rest of the stage. */
+export const tunableSettings = [
+  'MUSIC_SECONDS',
+  'BATCH_WAIT_MS',
+  'MAX_GENERATION_SECONDS',
+  'MAX_IMAGE_BYTES',
+  'MAX_IMAGE_PIXELS',
+  'LEASE_SECONDS',
+  'MAX_ATTEMPTS',
+  'GRACE_SECONDS',
+  'LOG_LEVEL',
+] as const satisfies SettingName[]
 
 /** What one deployment is told: a file of cdk/stages, named by the stage. Nothing in it is secret. */
 const Stage = Type.Object(
@@ -21,6 +35,13 @@ const Stage = Type.Object(
     }),
     alarm_email: Type.Optional(Type.String({ pattern: '^[^@\\s]+@[^@\\s]+$', description: 'Is told of every alarm' })),
     runbook_url: Type.String({ pattern: '^https://', description: 'Page whose headings the alarms link to' }),
+    database_ca: Type.Optional(
+      Type.String({
+        description:
+          'PEM of the authority of the database, where that is a private one; pods get the RunPod secret ' +
+          'promenade_<stage>_database_ca',
+      }),
+    ),
     pod_identity: Type.Enum(['roles-anywhere', 'iam-user'], {
       description: 'How pods outside AWS prove who they are: a certificate, or the keys of a user',
     }),
@@ -54,6 +75,10 @@ const Stage = Type.Object(
         music_model: settings.MUSIC_MODEL,
         classifier_model: settings.CLASSIFIER_MODEL,
         batch_size: settings.BATCH_SIZE,
+        settings: Type.Optional(Type.Partial(Type.Pick(Type.Object(settings), [...tunableSettings]), closed)),
+        hf_token: Type.Optional(
+          Type.Boolean({ description: 'There is a RunPod secret promenade_<stage>_hf_token, and pods get it' }),
+        ),
       },
       closed,
     ),
@@ -67,6 +92,15 @@ export type Stage = Static<typeof Stage> & { name: string }
 /** Where its stacks are. */
 export function environmentOf({ account, region }: Stage) {
   return { region, ...(account && { account }) }
+}
+
+/** What the stage sets of the settings with these names, as an environment has them. */
+export function settingsOf(
+  { worker: { settings: given = {} } }: Stage,
+  names: readonly SettingName[],
+): Record<string, string> {
+  const entries = Object.entries(given).filter(([name]) => names.some((each) => each === name))
+  return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]))
 }
 
 /** Every fault of a stage's file at once, one line each. */
@@ -107,7 +141,11 @@ export function checkStage(name: string, value: unknown): Stage {
   if (start_seconds >= target_seconds) {
     throw faulty(name, [`/scaler/start_seconds must be below target_seconds: ${start_seconds}, ${target_seconds}`])
   }
-  return { ...value, name }
+  const { database_ca: authority } = value
+  if (authority === undefined) return { ...value, name }
+  const certificates = readCertificates(authority)
+  if (!certificates) throw faulty(name, ['/database_ca holds no certificates in PEM, or a damaged one'])
+  return { ...value, name, database_ca: certificates.join('') }
 }
 
 function faulty(name: string, faults: string[]): StageError {

@@ -3,7 +3,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { Construct } from 'constructs'
 import { callEveryMinute, createFunction } from './bundled-function.ts'
 import { webhooksStatements } from './permissions.ts'
-import { environmentOf, type Stage } from './stage.ts'
+import { environmentOf, type Stage, settingsOf } from './stage.ts'
 
 /** One call ends before the next begins. */
 const timeoutSeconds = 55
@@ -19,7 +19,11 @@ export class WebhooksStack extends Stack {
       description: 'Sends webhooks from the queue in the database',
       timeoutSeconds,
       memoryMb: 256,
-      environment: { SECRETS: this.toJsonString(secrets) },
+      environment: {
+        ...(stage.database_ca && { DATABASE_CA: stage.database_ca }),
+        ...settingsOf(stage, ['LOG_LEVEL']),
+        SECRETS: this.toJsonString(secrets),
+      },
       statements: webhooksStatements({ secrets: Object.values(secrets) }),
     })
     callEveryMinute(this, sender)

@@ -1,5 +1,5 @@
 import type { ResourceNames } from './resource-names.ts'
-import type { Stage } from './stage.ts'
+import { type Stage, settingsOf, tunableSettings } from './stage.ts'
 
 /** Where pods find their models: the network volume's. */
 export const modelPath = '/models'
@@ -17,11 +17,15 @@ export function workerEnvironment(stage: Stage, names: ResourceNames, identity: 
     QUEUE_URL: names.uploads.url,
     DLQ_URL: names.deadLetters.url,
     DATABASE_URL: runpodSecret(stage, 'database_url'),
+    // The scaler's environment, which is Lambda's, has no room for the text.
+    ...(stage.database_ca && { DATABASE_CA: runpodSecret(stage, 'database_ca') }),
     MODEL_DIR: modelPath,
     MUSIC_MODEL: stage.worker.music_model,
     CLASSIFIER_MODEL: stage.worker.classifier_model,
     EXECUTION_PROVIDERS: 'cuda,cpu',
     BATCH_SIZE: String(stage.worker.batch_size),
+    ...settingsOf(stage, tunableSettings),
+    ...(stage.worker.hf_token && { HF_TOKEN: runpodSecret(stage, 'hf_token') }),
     ...identity,
   }
 }
