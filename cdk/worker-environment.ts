@@ -22,7 +22,8 @@ export function workerEnvironment(stage: Stage, names: ResourceNames, identity: 
     MODEL_DIR: modelPath,
     MUSIC_MODEL: stage.worker.music_model,
     CLASSIFIER_MODEL: stage.worker.classifier_model,
-    EXECUTION_PROVIDERS: 'cuda,cpu',
+    // A GPU is paid for: a pod that cannot use it must not pass for one that works.
+    EXECUTION_PROVIDERS: 'cuda',
     BATCH_SIZE: String(stage.worker.batch_size),
     ...settingsOf(stage, tunableSettings),
     ...(stage.worker.hf_token && { HF_TOKEN: runpodSecret(stage, 'hf_token') }),

@@ -56,7 +56,7 @@ test('pods are told all that the consumer has to know, secrets by the name that 
     MODEL_DIR: '/models',
     MUSIC_MODEL: 'musicgen-small',
     CLASSIFIER_MODEL: 'clip-vit-base-patch32',
-    EXECUTION_PROVIDERS: 'cuda,cpu',
+    EXECUTION_PROVIDERS: 'cuda',
     BATCH_SIZE: '4',
     TRUST_ANCHOR_ARN: '<output>',
     PROFILE_ARN: '<output>',
