@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import type { Result } from '#shared/contract/result.ts'
+import { modelFormat } from '#shared/model/manifest.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
 import { until } from '../whole-stack.ts'
@@ -71,6 +72,7 @@ test('the consumer makes its models at the first start alone, and works as its c
   const bin = join(folder, 'bin')
   const temporary = join(folder, 'tmp')
   const models = join(folder, 'models')
+  const ofThisFormat = join(models, `format-${modelFormat}`)
   await mkdir(bin)
   await mkdir(temporary)
   const helper = join(bin, 'aws_signing_helper')
@@ -78,6 +80,7 @@ test('the consumer makes its models at the first start alone, and works as its c
   const env = {
     ...settings,
     ...workerIdentity,
+    HF_TOKEN: 'hf_forTheModelsAlone',
     PATH: `${bin}${delimiter}${process.env.PATH}`,
     TMPDIR: temporary,
     MODEL_DIR: models,
@@ -93,14 +96,14 @@ test('the consumer makes its models at the first start alone, and works as its c
   assert.equal(await first.exited, 0, first.output())
   assert.match(first.output(), /tiny-random-musicgen: built in .*tiny-random-clip: every file is as its manifest says/s)
   assert.match(first.output(), /"consumer stopped"/)
-  const built = await Promise.all(readdirSync(models).map((name) => stat(join(models, name))))
+  const built = await Promise.all(readdirSync(ofThisFormat).map((name) => stat(join(ofThisFormat, name))))
 
   const second = start(consumer, env)
   await second.healthy()
   second.child.kill('SIGTERM')
   assert.equal(await second.exited, 0, second.output())
   assert.doesNotMatch(second.output(), /built in|pull|verify/)
-  const kept = await Promise.all(readdirSync(models).map((name) => stat(join(models, name))))
+  const kept = await Promise.all(readdirSync(ofThisFormat).map((name) => stat(join(ofThisFormat, name))))
   assert.deepEqual(
     kept.map(({ ino, mtimeMs }) => [ino, mtimeMs]),
     built.map(({ ino, mtimeMs }) => [ino, mtimeMs]),
@@ -108,7 +111,7 @@ test('the consumer makes its models at the first start alone, and works as its c
 
   const call = JSON.parse((await readFile(`${helper}.calls`, 'utf8')).split('\n')[0]!)
   assert.deepEqual(
-    call.environment.filter((name: string) => name in workerIdentity),
+    call.environment.filter((name: string) => name in workerIdentity || name === 'HF_TOKEN'),
     [],
   )
   assert.doesNotMatch(first.output() + second.output(), /PRIVATE KEY|BEGIN CERTIFICATE/)

@@ -9,7 +9,7 @@ import { createLogger } from '#shared/logger.ts'
 import { settingNames } from '../setting-names.ts'
 import { createCommands } from './commands.ts'
 import { identitySettings, writeIdentity } from './identity.ts'
-import { provideModels } from './model-volume.ts'
+import { modelDirOf, provideModels } from './model-volume.ts'
 
 const command = new Command('node services/consumer/pod/main.ts')
   .description(
@@ -34,18 +34,23 @@ async function start(): Promise<void> {
       pass(signal)
     })
   }
+  const modelDir = modelDirOf(config.MODEL_DIR)
   const folder = await mkdtemp(join(tmpdir(), 'promenade-pod-'))
   try {
-    const env = { ...withoutIdentity(process.env), ...(await writeIdentity(config, { folder, now: new Date() })) }
+    const identity = await writeIdentity(config, { folder, now: new Date() })
+    const env: NodeJS.ProcessEnv = { ...withoutIdentity(process.env), ...identity, MODEL_DIR: modelDir }
     await provideModels({
-      modelDir: config.MODEL_DIR,
+      volume: config.MODEL_DIR,
+      modelDir,
       music: config.MUSIC_MODEL,
       classifier: config.CLASSIFIER_MODEL,
-      run: (...args) => run('models', ['--dir', config.MODEL_DIR, ...args], env),
+      run: (...args) => run('models', args, env),
       signal: stopping.signal,
       logger,
     })
-    if (!stopping.signal.aborted) process.exitCode = await run('consumer', [], env)
+    if (stopping.signal.aborted) return
+    const { HF_TOKEN: _, ...consumerEnv } = env
+    process.exitCode = await run('consumer', [], consumerEnv)
   } catch (error) {
     if (!stopping.signal.aborted) throw error
     logger.info('stopped before the models were ready')

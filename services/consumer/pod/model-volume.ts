@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { UsageError } from '#shared/command-line.ts'
 import type { Logger } from '#shared/logger.ts'
-import { ClassifierManifest, MusicManifest, manifestFile } from '#shared/model/manifest.ts'
+import { ClassifierManifest, MusicManifest, manifestFile, modelFormat } from '#shared/model/manifest.ts'
 import { readModel } from '../onnx/model-folder.ts'
 import { createVolumeLock, type VolumeLock } from './volume-lock.ts'
 
@@ -11,19 +11,31 @@ import { createVolumeLock, type VolumeLock } from './volume-lock.ts'
 type State = 'missing' | 'unverified' | 'verified'
 
 /**
+ * Where on a volume the models are: those of another format are for the pods of another image, which may work, or come
+ * back, while these are built.
+ */
+export function modelDirOf(volume: string): string {
+  return join(volume, `format-${modelFormat}`)
+}
+
+/**
  * Sees to it that the volume has the models that the consumer wants. Those that it lacks are pulled and built, and each is
- * verified once, by one pod at a time; where all is done, nothing is. `run` resolves to the exit status of
- * `npm run models -- <arguments>`. Throws Error and UsageError when one fails, and when the signal comes first.
+ * verified once, by one pod at a time, whatever its format; where all is done, nothing is. Checkpoints are for all formats.
+ * `run` resolves to the exit status of `npm run models -- <arguments>` with MODEL_DIR. Throws Error and UsageError when one
+ * fails, and when the signal comes first.
  */
 export async function provideModels({
+  volume,
   modelDir,
   music,
   classifier,
   run,
   signal,
   logger,
-  lock = createVolumeLock({ path: join(modelDir, '.preparing'), logger }),
+  lock = createVolumeLock({ path: join(volume, '.preparing'), logger }),
 }: {
+  volume: string
+  /** Below the volume. */
   modelDir: string
   /** Names of models. */
   music: string
@@ -68,7 +80,14 @@ export async function provideModels({
     if (!(await attempt(...args))) throw new Error(`npm run models -- ${args.join(' ')} failed; what it said is above`)
   }
 
+  async function shareCheckpoints(): Promise<void> {
+    const shared = join(volume, '.checkpoints')
+    await mkdir(shared, { recursive: true })
+    await symlink(relative(modelDir, shared), join(modelDir, '.checkpoints')).catch(unlessThere)
+  }
+
   async function prepare(): Promise<void> {
+    await shareCheckpoints()
     const missing = await find('missing')
     for (const { fault } of missing) logger.info(fault)
     if (missing.length) {
@@ -89,4 +108,8 @@ export async function provideModels({
   await mkdir(modelDir, { recursive: true })
   const verified = await find('verified')
   if (verified.length < Object.keys(schemas).length) await lock.hold(signal, prepare)
+}
+
+function unlessThere(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error
 }

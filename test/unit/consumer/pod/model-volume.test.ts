@@ -1,30 +1,32 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
 import { UsageError } from '#shared/command-line.ts'
-import { provideModels } from '../../../../services/consumer/pod/model-volume.ts'
+import { modelFormat } from '#shared/model/manifest.ts'
+import { modelDirOf, provideModels } from '../../../../services/consumer/pod/model-volume.ts'
 import { buildModel } from '../../../../services/models/build-model.ts'
 import { modelFaults } from '../../../../services/models/built-model.ts'
+import { checkpointDir } from '../../../../services/models/checkpoint-store.ts'
 import { parseTarget } from '../../../../services/models/target.ts'
 
 const music = 'tiny-random-musicgen'
 const classifier = 'tiny-random-clip'
 const logger = pino({ enabled: false })
 
-let folder: string
+let volume: string
 let modelDir: string
 let commands: string[]
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'promenade-models-'))
-  modelDir = join(folder, 'models')
+  volume = await mkdtemp(join(tmpdir(), 'promenade-models-'))
+  modelDir = modelDirOf(volume)
   commands = []
 })
 
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(() => rm(volume, { recursive: true }))
 
 /** What `npm run models` does, in this process. */
 async function run(command: string, ...args: string[]): Promise<number> {
@@ -38,7 +40,7 @@ async function run(command: string, ...args: string[]): Promise<number> {
 }
 
 const provide = (changes: Partial<Parameters<typeof provideModels>[0]> = {}) =>
-  provideModels({ modelDir, music, classifier, run, signal: new AbortController().signal, logger, ...changes })
+  provideModels({ volume, modelDir, music, classifier, run, signal: new AbortController().signal, logger, ...changes })
 
 test('what the volume lacks is pulled, built and verified; at the next start nothing is to be done', async () => {
   await provide()
@@ -55,6 +57,37 @@ test('what the volume lacks is pulled, built and verified; at the next start not
 test('of pods that start at once one does it', async () => {
   await Promise.all([provide(), provide(), provide()])
   assert.equal(commands.filter((command) => command.startsWith('build')).length, 1)
+})
+
+test('each format has a folder of its own, and one checkpoint is for all; of their pods, too, one at a time is at work', async () => {
+  const earlier = join(volume, music)
+  await mkdir(earlier)
+  await writeFile(join(earlier, 'manifest.json'), '{ "format": 3 }')
+  const next = join(volume, 'format-next')
+  let busy = false
+  const runIn = (dir: string) =>
+    provide({
+      modelDir: dir,
+      run: async (command, ...args) => {
+        assert.equal(busy, false, command)
+        busy = true
+        if (command === 'pull') await mkdir(checkpointDir(dir, `pulled into ${basename(dir)}`), { recursive: true })
+        if (command === 'build') for (const name of args) await buildModel(parseTarget(name)!, dir)
+        busy = false
+        return 0
+      },
+    })
+  await Promise.all([runIn(modelDir), runIn(next)])
+  assert.equal(basename(modelDir), `format-${modelFormat}`)
+  for (const dir of [modelDir, next]) {
+    assert.deepEqual(await modelFaults(join(dir, music)), [])
+    assert.deepEqual((await readdir(join(dir, '.checkpoints'))).sort(), [
+      `pulled into format-${modelFormat}`,
+      'pulled into format-next',
+    ])
+    assert.equal(await readlink(join(dir, '.checkpoints')), '../.checkpoints', 'wherever the volume is mounted')
+  }
+  assert.deepEqual(await readdir(earlier), ['manifest.json'], 'what pods of an earlier image work with')
 })
 
 test('a model that is damaged is built again, and only that', async () => {
