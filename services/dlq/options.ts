@@ -1,17 +1,19 @@
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from '#shared/command-line.ts'
+import { errorCodes } from '#shared/contract/error-code.ts'
 import { maxReceived, type Selection } from '#shared/dead-letters/collect.ts'
 import { maxReplays } from '#shared/dead-letters/replay.ts'
 import type { createPathReader } from '#shared/user-path.ts'
 import { readDuration } from './duration.ts'
 
+const codes = [...Object.keys(errorCodes), 'none']
 const defaultAudit = fileURLToPath(new URL('../../.local/dlq-audit.jsonl', import.meta.url))
 
 export function addFilters(command: Command): Command {
   return command
     .option('--id <message-id>', 'this message; may be given several times', append)
-    .option('--code <code>', 'of this reason; none: dead-lettered by SQS itself; may be given several times', append)
+    .option('--code <code>', 'of this reason; none: dead-lettered by SQS itself; may be given several times', addCode)
     .option('--prefix <prefix>', 'about an image key that begins so')
     .option('--older-than <duration>', 'that failed longer ago: 90s, 30m, 2h, 3d, 1w', readAge)
     .option('--newer-than <duration>', 'that failed since then', readAge)
@@ -63,6 +65,11 @@ export function checkSelection({ all, ...options }: Selection & { all?: true }):
 
 function append(text: string, before: string[] = []): string[] {
   return [...before, text]
+}
+
+function addCode(text: string, before?: string[]): string[] {
+  if (!codes.includes(text)) throw new InvalidArgumentError(`Known are ${codes.join(', ')}.`)
+  return append(text, before)
 }
 
 export function readAge(text: string): number {

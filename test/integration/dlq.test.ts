@@ -121,6 +121,8 @@ test('without --yes nothing is changed, and what is meant must be said', async (
     ['replay', '--native', '--code', 'IMAGE_EMPTY'],
     ['replay', '--all', '--edit'],
     ['list', '--older-than', 'long'],
+    ['list', '--code', 'IMAGE_LOST'],
+    ['purge', '--code', 'none', '--code', 'image_empty', '--yes'],
     ['export', '--all', '--out', file],
     ['bogus'],
   ]
@@ -128,6 +130,7 @@ test('without --yes nothing is changed, and what is meant must be said', async (
     const { status, stdout, stderr } = outcome
     assert.deepEqual([status, stdout, stderr !== ''], [2, '', true], mistakes[index]!.join(' '))
   }
+  assert.match((await run('list', '--code', 'IMAGE_LOST')).stderr, /Known are IMAGE_NOT_FOUND, .*, none\.$/m)
   assert.equal((await run('--help')).status, 0)
   assert.match((await run('replay', '--help')).stdout, /--max-replays/)
   env.DLQ_URL = env.QUEUE_URL!
