@@ -1,17 +1,7 @@
+import { spentToday } from './costs.ts'
 import type { Pod } from './runpod.ts'
 import type { Limits } from './settings.ts'
-
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
-
-/** What one round hands to the next. Times in milliseconds since 1970. */
-export interface State {
-  countedAt: number
-  /** Since midnight UTC, up to `countedAt`. */
-  spentUsd: number
-  /** There are more pods than are wanted, without a break. */
-  tooManySince?: number
-}
+import { pricesOf, type State } from './state.ts'
 
 export interface Sight {
   now: number
@@ -67,21 +57,30 @@ export function decide(
   const isCool = tooManySince !== undefined && now - tooManySince >= limits.cool_down_seconds * 1_000
   const surplus =
     isCool || isCapReached ? current.toSorted(firstToGo).slice(0, Math.max(0, current.length - wanted)) : []
+  const remove = [
+    ...faulty,
+    ...replaced.map(({ id }) => ({ id, reason: `it was ordered with other settings than ${revision}` })),
+    ...surplus.map(({ id }) => ({
+      id,
+      reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
+    })),
+  ]
   return {
     wanted,
     reason,
     create: Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length)),
-    remove: [
-      ...faulty,
-      ...replaced.map(({ id }) => ({ id, reason: `it was ordered with other settings than ${revision}` })),
-      ...surplus.map(({ id }) => ({
-        id,
-        reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
-      })),
-    ],
+    remove,
     pods: { all: ours.length, running: sound.filter(isRunning).length },
     isCapReached,
-    state: { countedAt: now, spentUsd, ...(tooManySince !== undefined && surplus.length === 0 && { tooManySince }) },
+    state: {
+      countedAt: now,
+      spentUsd,
+      ...(tooManySince !== undefined && surplus.length === 0 && { tooManySince }),
+      listed: pricesOf(
+        ours.filter(({ id }) => !remove.some((removal) => removal.id === id)),
+        before,
+      ),
+    },
   }
 }
 
@@ -123,15 +122,4 @@ function isRunning({ status }: Pod): boolean {
 /** Those that do not work yet, then the dearest, then the newest. */
 function firstToGo(a: Pod, b: Pod): number {
   return Number(isRunning(a)) - Number(isRunning(b)) || b.usdPerHour - a.usdPerHour || b.createdAt - a.createdAt
-}
-
-/** By the prices that RunPod names, from one round to the next; a pod that ends between two is missed for that time. */
-function spentToday(before: State | undefined, pods: readonly Pod[], now: number): number {
-  const midnight = Math.floor(now / dayMs) * dayMs
-  const since = Math.max(before?.countedAt ?? midnight, midnight)
-  const spent = before && before.countedAt >= midnight ? before.spentUsd : 0
-  const costs = pods.map(
-    ({ usdPerHour, createdAt }) => (usdPerHour * Math.max(0, now - Math.max(since, createdAt))) / hourMs,
-  )
-  return costs.reduce((sum, cost) => sum + cost, spent)
 }

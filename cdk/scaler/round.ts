@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { type Decision, decide, podName, type State } from './decide.ts'
+import { type Decision, decide, podName } from './decide.ts'
 import { type PodOrder, type Runpod, RunpodError } from './runpod.ts'
 import type { ScalerSettings } from './settings.ts'
+import type { State } from './state.ts'
 
 export interface Round {
   backlog: number

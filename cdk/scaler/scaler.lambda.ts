@@ -3,21 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm'
-import Type from 'typebox'
 import Value from 'typebox/value'
 import { reportOf } from './report.ts'
 import { runRound } from './round.ts'
 import { createRunpod } from './runpod.ts'
 import { ScalerSettings } from './settings.ts'
+import { State } from './state.ts'
 
 /** Of the time that Lambda gives, for the report. */
 const reserveMs = 5_000
-
-const SavedState = Type.Object({
-  countedAt: Type.Number(),
-  spentUsd: Type.Number(),
-  tooManySince: Type.Optional(Type.Number()),
-})
 
 const settings = Value.Parse(ScalerSettings, JSON.parse(process.env.SCALER_SETTINGS ?? 'null'))
 const client = { maxAttempts: 3, requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000 } }
@@ -70,10 +64,10 @@ async function readState(abortSignal: AbortSignal) {
     abortSignal,
   })
   const saved: unknown = JSON.parse(parameter?.Value ?? 'null')
-  return Value.Check(SavedState, saved) ? saved : undefined
+  return Value.Check(State, saved) ? saved : undefined
 }
 
-async function writeState(state: object, abortSignal: AbortSignal): Promise<void> {
+async function writeState(state: State, abortSignal: AbortSignal): Promise<void> {
   const command = new PutParameterCommand({
     Name: settings.state_parameter,
     Value: JSON.stringify(state),

@@ -1,12 +1,15 @@
 import Type, { type Static } from 'typebox'
 
+/** Of one stage, at once: what the state has room for. */
+export const mostPods = 50
+
 const closed = { additionalProperties: false }
 
 /** How many pods of which kind there may be; part of a stage's file. */
 export const Limits = Type.Object(
   {
-    min_pods: Type.Integer({ minimum: 0, maximum: 50 }),
-    max_pods: Type.Integer({ minimum: 0, maximum: 50 }),
+    min_pods: Type.Integer({ minimum: 0, maximum: mostPods }),
+    max_pods: Type.Integer({ minimum: 0, maximum: mostPods }),
     seconds_per_picture: Type.Number({ exclusiveMinimum: 0, description: 'Of one pod at full batches, as measured' }),
     start_seconds: Type.Integer({
       minimum: 1,

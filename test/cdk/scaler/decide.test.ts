@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decide, isOurs, type State } from '../../../cdk/scaler/decide.ts'
+import { decide, isOurs } from '../../../cdk/scaler/decide.ts'
 import type { Pod } from '../../../cdk/scaler/runpod.ts'
 import type { Limits } from '../../../cdk/scaler/settings.ts'
+import type { State } from '../../../cdk/scaler/state.ts'
 
 const now = Date.parse('2026-03-04T12:00:00Z')
 const minute = 60_000
@@ -147,6 +148,43 @@ test('costs are counted from round to round, and from midnight UTC anew', () => 
   const midnight = Date.parse('2026-03-05T00:00:00Z')
   const late = { countedAt: midnight - 30 * minute, spentUsd: 9 }
   const next = decideOn({ backlog: 1, pods: [pod(1)], now: midnight + 30 * minute }, { before: late })
+  assert.equal(next.state.spentUsd, 0.25)
+})
+
+test('a pod that has exited or is gone is charged until now at its last price, and then no more', () => {
+  const pods = [pod(1), pod(2, { usdPerHour: 1 }), pod(3, { createdAt: now - 30_000 })]
+  const first = decideOn({ backlog: 10_000, pods })
+  const exited = pod(1, { status: 'EXITED', usdPerHour: 0 })
+  const young = pod(3, { createdAt: now - 30_000, status: 'TERMINATED', usdPerHour: 0 })
+  const second = decideOn({ backlog: 10_000, pods: [exited, young], now: now + minute }, { before: first.state })
+  assert.equal(second.state.spentUsd.toFixed(6), ((0.5 + 1 + 0.5) / 60).toFixed(6))
+  const third = decideOn({ backlog: 10_000, pods: [exited], now: now + 2 * minute }, { before: second.state })
+  assert.equal(third.state.spentUsd, second.state.spentUsd, 'also when it could not be removed')
+})
+
+test('a pod that a round has removed is charged no further, unless it is still there', () => {
+  const pods = [pod(1), pod(2)]
+  const first = decideOn({ pods }, { cool_down_seconds: 0 })
+  assert.deepEqual(idsOf(first), ['pod1', 'pod2'])
+  const second = decideOn({ pods: [pod(2)], now: now + 60 * minute }, { before: first.state })
+  assert.equal(second.state.spentUsd, 0.5)
+})
+
+test('a pod that costs nothing for a round is charged at its last price', () => {
+  const first = decideOn({ backlog: 100, pods: [pod(1)] })
+  const free = decideOn(
+    { backlog: 100, pods: [pod(1, { usdPerHour: 0 })], now: now + 30 * minute },
+    { before: first.state },
+  )
+  assert.equal(free.state.spentUsd, 0.25)
+  const gone = decideOn({ backlog: 100, now: now + 60 * minute }, { before: free.state })
+  assert.equal(gone.state.spentUsd, 0.5)
+})
+
+test('the costs of a pod that is gone begin anew at midnight UTC too', () => {
+  const midnight = Date.parse('2026-03-05T00:00:00Z')
+  const first = decideOn({ backlog: 100, pods: [pod(1)], now: midnight - 30 * minute })
+  const next = decideOn({ backlog: 100, now: midnight + 30 * minute }, { before: first.state })
   assert.equal(next.state.spentUsd, 0.25)
 })
 

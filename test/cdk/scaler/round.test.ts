@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { State } from '../../../cdk/scaler/decide.ts'
 import { reportOf } from '../../../cdk/scaler/report.ts'
 import { revisionOf, runRound } from '../../../cdk/scaler/round.ts'
 import { createRunpod, RunpodError } from '../../../cdk/scaler/runpod.ts'
 import type { Limits } from '../../../cdk/scaler/settings.ts'
+import type { State } from '../../../cdk/scaler/state.ts'
 import { problem, startFakeRunpod } from '../../fake-runpod.ts'
 
 const apiKey = 'rpa_a-key-that-nobody-sees'

@@ -54,6 +54,13 @@ test('a state that nobody can read is taken for none', async (t) => {
   assert.equal(runpod.pods.size, 1)
 })
 
+test('a state of an earlier release is read', async (t) => {
+  const { states, run } = await start(t, { visible: '0', inFlight: '0' })
+  states.unshift(JSON.stringify({ countedAt: Date.now(), spentUsd: 2.5 }))
+  assert.equal((await run()).error, undefined)
+  assert.equal(JSON.parse(states[0]!).spentUsd, 2.5)
+})
+
 async function start(t: TestContext, { visible, inFlight }: { visible: string; inFlight: string }) {
   const runpod = await startFakeRunpod({ apiKey, now: Date.now })
   t.after(() => runpod.stop())

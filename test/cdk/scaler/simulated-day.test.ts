@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { oracleUsd, simulateDay, usual } from './simulated-day.ts'
+import { market, oracleUsd, simulateDay, usual } from './simulated-day.ts'
 
 test('a day of work is done within the target, for a fraction of what it costs to be ready for it all day', async () => {
   const day = await simulateDay({ seed: 1 })
@@ -25,6 +25,19 @@ test('what is spent is the cap at most, and a minute of every pod', async () => 
   const day = await simulateDay({ seed: 1, limits })
   assert.ok(day.usd <= 3 + (usual.max_pods * 0.5) / 60, `$${day.usd.toFixed(2)}`)
   assert.ok(day.left > 0, 'the rest waits for tomorrow')
+})
+
+test('what is counted is what pods cost, but for the last minute, or a minute more of each that exits', async () => {
+  const lastMinute = (usual.max_pods * market.usdPerHour) / 60
+  for (const seed of [1, 2, 3]) {
+    const day = await simulateDay({ seed })
+    assert.ok(day.usd - day.countedUsd < lastMinute, `$${day.countedUsd} of $${day.usd}`)
+    assert.ok(day.countedUsd < day.usd + 0.01, `$${day.countedUsd} of $${day.usd}`)
+
+    const worse = await simulateDay({ seed, exits: 0.2 })
+    assert.ok(worse.usd - worse.countedUsd < lastMinute, `$${worse.countedUsd} of $${worse.usd}`)
+    assert.ok(worse.countedUsd < worse.usd + (worse.created * market.usdPerHour) / 60)
+  }
 })
 
 test('the same seed gives the same day', async () => {

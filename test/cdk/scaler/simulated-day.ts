@@ -1,7 +1,8 @@
-import { podName, type State } from '../../../cdk/scaler/decide.ts'
+import { podName } from '../../../cdk/scaler/decide.ts'
 import { revisionOf, runRound } from '../../../cdk/scaler/round.ts'
 import { type Pod, type PodOrder, RunpodError } from '../../../cdk/scaler/runpod.ts'
 import type { Limits } from '../../../cdk/scaler/settings.ts'
+import type { State } from '../../../cdk/scaler/state.ts'
 import { createUniform } from '../../../services/consumer/musicgen/random.ts'
 
 const order = { image: 'consumer:1', disk_gb: 20, model_path: '/models', environment: {} }
@@ -34,6 +35,8 @@ export interface Day {
   pictures: number
   left: number
   usd: number
+  /** By the scaler, up to its last round. */
+  countedUsd: number
   /** Seconds from upload to music: the median, 95 of 100, the longest. */
   seconds: { median: number; p95: number; max: number }
   /** Of each burst, from its first picture until the queue is as short as before. */
@@ -46,25 +49,30 @@ export interface Market {
   usdPerHour: number
   /** From order to work. */
   startSeconds: number
-  /** Of orders, how many find no GPU, and of pods, how many never start; 0 to 1. */
+  /** Of orders, how many find no GPU, and of pods, how many never start or exit at once; 0 to 1. */
   soldOut: number
   stuck: number
+  exits: number
 }
 
-export const market: Market = { usdPerHour: 0.5, startSeconds: 150, soldOut: 0.2, stuck: 0.05 }
+export const market: Market = { usdPerHour: 0.5, startSeconds: 150, soldOut: 0.2, stuck: 0.05, exits: 0 }
+/** Until a pod that exits at once has done so. */
+const exitSeconds = 20
 
 /** A day of pictures, second by second, with the scaler's own rounds or with `alwaysOn` pods that never change. */
 export async function simulateDay({
   seed,
   limits = usual,
+  exits = market.exits,
   alwaysOn,
 }: {
   seed: number
   limits?: Limits
+  exits?: number
   alwaysOn?: number
 }): Promise<Day> {
   const draw = { arrivals: createUniform(seed), market: createUniform(seed + 1) }
-  const cloud = createCloud(draw.market)
+  const cloud = createCloud(draw.market, { ...market, exits })
   if (alwaysOn) for (let count = 0; count < alwaysOn; count++) cloud.add({ readyAt: 0 })
   const waiting: number[] = []
   const latencies: number[] = []
@@ -114,6 +122,7 @@ export async function simulateDay({
     pictures,
     left: waiting.length,
     usd: cloud.usd(),
+    countedUsd: state?.spentUsd ?? 0,
     seconds: { median: at(0.5), p95: at(0.95), max: at(1) },
     burstSeconds,
     mostPods,
@@ -138,17 +147,19 @@ function arrivalsAt(second: number, uniform: () => number): number {
   return count
 }
 
-function createCloud(uniform: () => number) {
-  const pods = new Map<string, Pod & { readyAt: number }>()
+function createCloud(uniform: () => number, market: Market) {
+  const pods = new Map<string, Pod & { readyAt: number; exitsAt: number }>()
   let made = 0
   let second = 0
   let usd = 0
 
   function add({
     readyAt,
+    exitsAt = Number.POSITIVE_INFINITY,
     name = podName('testing', revisionOf(order), nextUnique()),
   }: {
     readyAt: number
+    exitsAt?: number
     name?: string
   }): Pod {
     const id = `pod${++made}`
@@ -159,6 +170,7 @@ function createCloud(uniform: () => number) {
       usdPerHour: market.usdPerHour,
       createdAt: second * 1_000,
       readyAt,
+      exitsAt,
     }
     pods.set(id, pod)
     return pod
@@ -170,18 +182,22 @@ function createCloud(uniform: () => number) {
     nextUnique,
     tick(now: number): void {
       second = now
-      usd += (pods.size * market.usdPerHour) / 3_600
-      for (const pod of pods.values()) if (now >= pod.readyAt) pod.status = 'RUNNING'
+      for (const pod of pods.values()) {
+        usd += pod.usdPerHour / 3_600
+        if (now >= pod.exitsAt) Object.assign(pod, { status: 'EXITED', usdPerHour: 0 })
+        else if (now >= pod.readyAt) pod.status = 'RUNNING'
+      }
     },
     running: () => [...pods.values()].filter(({ status }) => status === 'RUNNING').length,
     count: () => pods.size,
     made: () => made,
     usd: () => usd,
-    list: async (): Promise<Pod[]> => [...pods.values()],
+    list: async (): Promise<Pod[]> => [...pods.values()].map((pod) => ({ ...pod })),
     async create({ name }: PodOrder): Promise<Pod> {
       if (uniform() < market.soldOut) throw new RunpodError('POST /v2/pods: 400 no capacity', { status: 400 })
       const readyAt = uniform() < market.stuck ? Number.POSITIVE_INFINITY : second + market.startSeconds
-      return add({ readyAt, name })
+      const exitsAt = market.exits > 0 && uniform() < market.exits ? second + exitSeconds : Number.POSITIVE_INFINITY
+      return add({ readyAt, exitsAt, name })
     },
     async terminate(id: string): Promise<void> {
       pods.delete(id)
