@@ -1,7 +1,7 @@
 import { spentToday } from './costs.ts'
 import type { Pod } from './runpod.ts'
 import type { Limits } from './settings.ts'
-import { pricesOf, type State } from './state.ts'
+import { pricesOf, type State, unlistedOf } from './state.ts'
 
 export interface Sight {
   now: number
@@ -24,6 +24,9 @@ export interface Decision {
   /** Pods of ours: all, and those that work. */
   pods: { all: number; running: number }
   isCapReached: boolean
+  /** Keys of pods that were ordered and never seen, and are no longer waited for. */
+  lost: string[]
+  /** Without the pods that are now to be created. */
   state: State
 }
 
@@ -33,7 +36,9 @@ export function decide(
   before: State | undefined,
   { stage, revision, limits }: { stage: string; revision: string; limits: Limits },
 ): Decision {
-  const ours = pods.filter(({ name, status }) => isOurs(name, stage) && status !== 'TERMINATED')
+  const named = pods.filter(({ name }) => isOurs(name, stage))
+  const ours = named.filter(({ status }) => status !== 'TERMINATED')
+  const { orders, missing, lost } = unlistedOf(before, named, now)
   const spentUsd = spentToday(before, ours, now)
   const isCapReached = spentUsd >= limits.daily_usd
 
@@ -46,7 +51,8 @@ export function decide(
   const current = sound.filter(isCurrent)
   const running = current.filter(isRunning).length
   // One that takes much longer than others is not waited for, though it may still come.
-  const expected = current.filter((pod) => isRunning(pod) || now - pod.createdAt <= 2_000 * limits.start_seconds)
+  const timely = current.filter((pod) => isRunning(pod) || now - pod.createdAt <= 2_000 * limits.start_seconds)
+  const expected = [...timely, ...Object.values(orders).map(([createdAt]) => ({ status: 'ORDERED', createdAt }))]
   const { wanted, reason } = isCapReached
     ? { wanted: 0, reason: `$${spentUsd.toFixed(2)} spent today, of $${limits.daily_usd}: no pods until midnight UTC` }
     : wantedFor({ backlog, pods: expected, now }, limits)
@@ -65,13 +71,16 @@ export function decide(
       reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
     })),
   ]
+  const unlisted = Object.keys(orders).length + Object.keys(missing).length
+  const create = Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length - unlisted))
   return {
     wanted,
     reason,
-    create: Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length)),
+    create,
     remove,
     pods: { all: ours.length, running: sound.filter(isRunning).length },
     isCapReached,
+    lost,
     state: {
       countedAt: now,
       spentUsd,
@@ -79,7 +88,10 @@ export function decide(
       listed: pricesOf(
         ours.filter(({ id }) => !remove.some((removal) => removal.id === id)),
         before,
+        unlisted + create,
       ),
+      orders,
+      missing,
     },
   }
 }
@@ -94,11 +106,16 @@ export function podName(stage: string, revision: string, unique: string): string
   return `promenade-${stage}-${revision}-${unique}`
 }
 
+type Progress = Pick<Pod, 'status' | 'createdAt'>
+
 /** Counts the seconds that each pod has for the work within the target: fewer while it starts, fewer still if it is yet to come. */
-function wantedFor({ backlog, pods, now }: Sight, limits: Limits): { wanted: number; reason: string } {
+function wantedFor(
+  { backlog, pods, now }: { backlog: number; pods: readonly Progress[]; now: number },
+  limits: Limits,
+): { wanted: number; reason: string } {
   const { seconds_per_picture, start_seconds, target_seconds, min_pods, max_pods } = limits
   const work = backlog * seconds_per_picture
-  const startsIn = (pod: Pod) => (isRunning(pod) ? 0 : Math.max(0, start_seconds - (now - pod.createdAt) / 1_000))
+  const startsIn = (pod: Progress) => (isRunning(pod) ? 0 : Math.max(0, start_seconds - (now - pod.createdAt) / 1_000))
   const available = pods.reduce((sum, pod) => sum + target_seconds - startsIn(pod), 0)
   const needed =
     work <= available
@@ -115,7 +132,7 @@ function faultOf({ status, createdAt }: Pod, now: number, { ready_seconds }: Lim
   return undefined
 }
 
-function isRunning({ status }: Pod): boolean {
+function isRunning({ status }: Pick<Pod, 'status'>): boolean {
   return status === 'RUNNING'
 }
 

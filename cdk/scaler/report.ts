@@ -51,6 +51,7 @@ export function reportOf(stage: string, now: number, { backlog, decision, ...rou
     remove,
     created: round.created,
     removed: round.removed,
+    awaited: Object.keys(state.orders ?? {}),
     ...(round.withoutCapacity.detail && { capacity: round.withoutCapacity.detail }),
     faults: round.faults,
   }

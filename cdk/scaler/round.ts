@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { type Decision, decide, podName } from './decide.ts'
-import { type PodOrder, type Runpod, RunpodError } from './runpod.ts'
+import { type Pod, type PodOrder, type Runpod, RunpodError } from './runpod.ts'
 import type { ScalerSettings } from './settings.ts'
-import type { State } from './state.ts'
+import { rounded, type State, type Unlisted } from './state.ts'
 
 export interface Round {
   backlog: number
@@ -18,6 +18,8 @@ export interface Round {
 
 /** 400: not to be had in this place now; 403: not by this account. */
 const unavailable = new Set([400, 403])
+/** For what has been ordered, whatever time the round has left. */
+const lastWriteMs = 3_000
 
 /**
  * Looks, decides and acts once. What cannot be seen or remembered throws, and nothing is done; an action that fails is among
@@ -40,7 +42,7 @@ export async function runRound({
     write(state: State, signal: AbortSignal): Promise<void>
   }
   now: () => number
-  /** 8 hexadecimal digits, other ones each time. */
+  /** 8 hexadecimal digits, other ones each time; the end of a pod's name. */
   unique: () => string
   signal: AbortSignal
 }): Promise<Round> {
@@ -54,11 +56,15 @@ export async function runRound({
     throw new Error(`SQS counts ${visible} and ${inFlight} messages, which are no numbers`)
   const { stage, limits, pod } = settings
   const revision = revisionOf(pod)
-  const decision = decide({ now: now(), backlog, pods }, before, { stage, limits, revision })
-  // First, so that a round cut off here counts no cost twice.
-  await states.write(decision.state, signal)
+  const at = now()
+  const decision = decide({ now: at, backlog, pods }, before, { stage, limits, revision })
+  const keys = Array.from({ length: decision.create }, unique)
+  // First, so that a round cut off here counts no cost twice and orders no pod that the next one does not know of.
+  const unanswered: Unlisted = Object.fromEntries(keys.map((key) => [key, [at, null]]))
+  await states.write({ ...decision.state, orders: { ...decision.state.orders, ...unanswered } }, signal)
 
   const round: Round = { backlog, decision, created: [], removed: [], withoutCapacity: { pods: 0 }, faults: [] }
+  if (decision.lost.length) round.faults.push(neverSeen(decision.lost))
   for (const { id } of decision.remove) {
     try {
       await runpod.terminate(id, signal)
@@ -68,27 +74,35 @@ export async function runRound({
     }
   }
   const candidates = candidatesOf(settings)
-  for (let count = 0; count < decision.create; count++) {
+  const orders: Unlisted = { ...decision.state.orders }
+  for (const [count, key] of keys.entries()) {
     try {
-      const id = await createFirst(candidates, podName(stage, revision, unique()))
-      if (id === undefined) {
+      const made = await createFirst(candidates, podName(stage, revision, key))
+      if (made === undefined) {
         round.withoutCapacity.pods = decision.create - count
         break
       }
-      round.created.push(id)
+      round.created.push(made.id)
+      orders[key] = [at, rounded(made.usdPerHour)]
     } catch (error) {
       // No balance, too many requests or no answer: another one would fare no better.
       round.faults.push(messageOf(error))
+      if (!isRefused(error)) orders[key] = [at, null]
       break
     }
+  }
+  try {
+    if (keys.length) await states.write({ ...decision.state, orders }, AbortSignal.timeout(lastWriteMs))
+  } catch (error) {
+    round.faults.push(messageOf(error))
   }
   return round
 
   /** Leaves out of `candidates` what is not to be had; undefined when none is left. */
-  async function createFirst(candidates: Omit<PodOrder, 'name'>[], name: string): Promise<string | undefined> {
+  async function createFirst(candidates: Omit<PodOrder, 'name'>[], name: string): Promise<Pod | undefined> {
     for (let candidate = candidates[0]; candidate; candidate = candidates[0]) {
       try {
-        return (await runpod.create({ name, ...candidate }, signal)).id
+        return await runpod.create({ name, ...candidate }, signal)
       } catch (error) {
         if (!(error instanceof RunpodError) || !unavailable.has(error.status ?? 0)) throw error
         candidates.shift()
@@ -120,6 +134,16 @@ function candidatesOf({ limits, pod }: Pick<ScalerSettings, 'limits' | 'pod'>): 
       mounts: { network: [{ volumeId: volume, path: pod.model_path }] },
     })),
   )
+}
+
+/** Any other failure may have made a pod. */
+function isRefused(error: unknown): boolean {
+  return error instanceof RunpodError && error.status !== undefined && error.status < 500
+}
+
+function neverSeen(keys: string[]): string {
+  const pods = keys.length === 1 ? '1 pod was' : `${keys.length} pods were`
+  return `${pods} ordered and never listed, by names that end in ${keys.join(', ')}: look in the RunPod console, under the account of the API key, and end what is there`
 }
 
 function messageOf(error: unknown): string {

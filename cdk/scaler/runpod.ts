@@ -64,7 +64,7 @@ const maxWaitMs = 5_000
 /**
  * A client of RunPod's REST API for pods. Reading and ending are tried `attempts` times, each for at most `timeoutMs`; making,
  * for which RunPod looks for a place, only once, for `orderTimeoutMs`: whether one that got no answer has made a pod is seen
- * in the next list. Throws RunpodError, or the reason of the signal.
+ * in a later list. Throws RunpodError, or the reason of the signal.
  */
 export function createRunpod({
   apiKey,

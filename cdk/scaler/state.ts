@@ -2,33 +2,74 @@ import Type, { type Static } from 'typebox'
 import type { Pod } from './runpod.ts'
 import { mostPods } from './settings.ts'
 
+const minuteMs = 60_000
+/** How long a list of RunPod's may be behind. */
+export const seenWithinMs = 10 * minuteMs
+/** An order without an answer has mostly made no pod, and is not waited for as long. */
+export const unansweredMs = 3 * minuteMs
+/** As many as there may be, and their successors: so many fit in. Of more, what is gone is not charged for its last minute. */
+const mostRemembered = 2 * mostPods
+
+/** By the pods' keys: since when, and the last price of an hour in USD, null while it is not known. */
+const Unlisted = Type.Record(Type.String(), Type.Tuple([Type.Number(), Type.Union([Type.Number(), Type.Null()])]))
+
 /** What one round hands to the next. Times in milliseconds since 1970; an earlier release did not write what is optional. */
 export const State = Type.Object({
   countedAt: Type.Number(),
   spentUsd: Type.Number({ description: 'Since midnight UTC, up to countedAt' }),
   tooManySince: Type.Optional(Type.Number({ description: 'There are more pods than are wanted, without a break' })),
-  listed: Type.Optional(
-    Type.Record(Type.String(), Type.Number(), { description: 'Pods by their keys: the last price of an hour, in USD' }),
-  ),
+  /** By the pods' keys: the last price of an hour in USD. */
+  listed: Type.Optional(Type.Record(Type.String(), Type.Number())),
+  /** Not seen since they were ordered. */
+  orders: Type.Optional(Unlisted),
+  /** Not seen since they were listed, and not removed by us. */
+  missing: Type.Optional(Unlisted),
 })
 
 export type State = Static<typeof State>
-
-/** So many pods fit in: as many as there may be, and their successors. */
-const mostRemembered = 2 * mostPods
+export type Unlisted = Static<typeof Unlisted>
 
 /** The part of a pod's name that no other has. */
 export function keyOf({ name }: Pick<Pod, 'name'>): string {
   return name.slice(-8)
 }
 
-/** Of pods that are there and stay. */
-export function pricesOf(pods: readonly Pod[], before: State | undefined): Record<string, number> {
-  const prices = pods.map((pod) => [keyOf(pod), Number(priceOf(pod, before).toFixed(3))] as const)
-  return Object.fromEntries(prices.slice(0, mostRemembered))
-}
-
 /** RunPod says 0 of a pod that has exited, whatever it has cost until then. */
 export function priceOf(pod: Pod, before: State | undefined): number {
-  return pod.usdPerHour || (before?.listed?.[keyOf(pod)] ?? 0)
+  const key = keyOf(pod)
+  return pod.usdPerHour || (before?.listed?.[key] ?? before?.orders?.[key]?.[1] ?? before?.missing?.[key]?.[1] ?? 0)
+}
+
+/** Of what is known by keys, what is not among `pods`. */
+export function awayFrom<T>(pods: readonly Pod[], known: Record<string, T> = {}): [string, T][] {
+  const keys = new Set(pods.map(keyOf))
+  return Object.entries(known).filter(([key]) => !keys.has(key))
+}
+
+/** What is not in the list `pods` and may still be there or come; `lost`: the keys of orders that are no longer waited for. */
+export function unlistedOf(
+  before: State | undefined,
+  pods: readonly Pod[],
+  now: number,
+): { orders: Unlisted; missing: Unlisted; lost: string[] } {
+  const orders = awayFrom(pods, before?.orders)
+  const awaited = orders.filter(([, [at, price]]) => now - at < (price === null ? unansweredMs : seenWithinMs))
+  const gone = awayFrom(pods, before?.listed).map(([key, price]): [string, Unlisted[string]] => [key, [now, price]])
+  const missing = [...gone, ...awayFrom(pods, before?.missing).filter(([, [since]]) => now - since < seenWithinMs)]
+  return {
+    orders: Object.fromEntries(awaited),
+    missing: Object.fromEntries(missing.slice(0, mostPods - awaited.length)),
+    lost: orders.filter((order) => !awaited.includes(order)).map(([key]) => key),
+  }
+}
+
+/** Of pods that are there and stay; `others`: how many more are remembered. */
+export function pricesOf(pods: readonly Pod[], before: State | undefined, others: number): Record<string, number> {
+  const prices = pods.map((pod) => [keyOf(pod), rounded(priceOf(pod, before))] as const)
+  return Object.fromEntries(prices.slice(0, mostRemembered - others))
+}
+
+/** Short enough for the state. */
+export function rounded(usdPerHour: number): number {
+  return Number(usdPerHour.toFixed(3))
 }

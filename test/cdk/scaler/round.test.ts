@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { reportOf } from '../../../cdk/scaler/report.ts'
 import { revisionOf, runRound } from '../../../cdk/scaler/round.ts'
 import { createRunpod, RunpodError } from '../../../cdk/scaler/runpod.ts'
@@ -9,7 +10,7 @@ import { problem, startFakeRunpod } from '../../fake-runpod.ts'
 
 const apiKey = 'rpa_a-key-that-nobody-sees'
 const now = Date.parse('2026-03-04T12:00:00Z')
-const { signal } = new AbortController()
+const { signal: never } = new AbortController()
 const limits: Limits = {
   min_pods: 0,
   max_pods: 3,
@@ -90,6 +91,40 @@ test('an order without an answer is not repeated: the next list shows whether it
   assert.equal(fake.requests.filter(({ method }) => method === 'POST').length, 1)
 })
 
+test('pods are remembered by their names before they are ordered, then by their prices; what was refused is not', async (t) => {
+  const { fake, round, states } = await start(t)
+  fake.answers.push(
+    { status: 200, body: { pods: [] } },
+    { status: 201, body: listed('pod1') },
+    problem(402, 'no balance'),
+  )
+  const { created } = await round({ backlog: 300 })
+  assert.deepEqual(created, ['pod1'])
+  const [before, after, ...others] = states.writes
+  assert.deepEqual(before?.orders, { '00000001': [now, null], '00000002': [now, null], '00000003': [now, null] })
+  assert.deepEqual(after?.orders, { '00000001': [now, 0.5] })
+  assert.deepEqual(others, [])
+})
+
+test('a round that is cut off while it orders remembers what it may have ordered', async (t) => {
+  const cut = new AbortController()
+  const { fake, round, states } = await start(t, { signal: cut.signal })
+  fake.answers.push({ status: 200, body: { pods: [] } }, { status: 201, body: listed('pod1') }, 'silence')
+  const asked = round({ backlog: 300 })
+  while (fake.requests.length < 3) await sleep(5)
+  cut.abort(new Error('out of time'))
+  assert.deepEqual((await asked).faults, ['out of time'])
+  assert.deepEqual(states.saved?.orders, { '00000001': [now, 0.5], '00000002': [now, null] })
+})
+
+test('what cannot be remembered after the orders is a fault, and what was before them stays', async (t) => {
+  const { round, states } = await start(t)
+  states.failures.push(undefined, new Error('SSM is away'))
+  const { created, faults } = await round({ backlog: 1 })
+  assert.deepEqual([created, faults], [['pod1'], ['SSM is away']])
+  assert.deepEqual(states.saved?.orders, { '00000001': [now, null] })
+})
+
 test('an order may take longer than reading: it looks for a place', async (t) => {
   const { fake, round } = await start(t, { timeoutMs: 1_000, orderTimeoutMs: 30_000 })
   const made = { id: 'pod9', name: 'slow', status: 'PROVISIONING', cost: 0.5, createdAt: new Date(now).toISOString() }
@@ -135,7 +170,7 @@ test('pods on every page of the list count: a page may be short, and yet not the
   )
 
   fake.answers.push(page({ pods, pagination: { hasNextPage: true, nextCursor: null } }))
-  await assert.rejects(runpod.list(signal), /does not say where its next page is/)
+  await assert.rejects(runpod.list(never), /does not say where its next page is/)
 })
 
 test('what cannot be seen stops the round before anything is done', async (t) => {
@@ -150,7 +185,7 @@ test('what cannot be seen stops the round before anything is done', async (t) =>
 test('the key is in no message, whatever the server says', async (t) => {
   const { fake, runpod } = await start(t)
   fake.answers.push(problem(422, `you sent ${apiKey} ${'x'.repeat(1_000)}`))
-  const error = await runpod.list(signal).then(
+  const error = await runpod.list(never).then(
     () => assert.fail('it is refused'),
     (reason: unknown) => reason,
   )
@@ -164,7 +199,7 @@ test('a redirection is not followed', async (t) => {
   const { fake, runpod } = await start(t)
   const elsewhere = { status: 302, headers: { location: `${fake.endpoint}/elsewhere` } }
   fake.answers.push(elsewhere, elsewhere, elsewhere)
-  await assert.rejects(runpod.list(signal), RunpodError)
+  await assert.rejects(runpod.list(never), RunpodError)
   assert.ok(fake.requests.every(({ path }) => path === '/v2/pods'))
 })
 
@@ -181,11 +216,19 @@ test('a round is one line with its reason, in the metric format of CloudWatch', 
   assert.equal(report.reason, '150 in the queue take 2 pods to be done in 450 s')
 })
 
-async function start(t: TestContext, { timeoutMs = 5_000, orderTimeoutMs = 5_000 } = {}) {
+function listed(id: string) {
+  return { id, name: id, status: 'PROVISIONING', cost: 0.5, createdAt: new Date(now).toISOString() }
+}
+
+async function start(t: TestContext, { timeoutMs = 5_000, orderTimeoutMs = 5_000, signal = never } = {}) {
   const fake = await startFakeRunpod({ apiKey, now: () => now })
   t.after(() => fake.stop())
   const runpod = createRunpod({ apiKey, endpoint: fake.endpoint, timeoutMs, orderTimeoutMs, backoffMs: 1 })
-  const states: { saved: State | undefined } = { saved: undefined }
+  const states: { saved: State | undefined; writes: State[]; failures: (Error | undefined)[] } = {
+    saved: undefined,
+    writes: [],
+    failures: [],
+  }
   let count = 0
   const round = ({ backlog }: { backlog: number }) =>
     runRound({
@@ -194,8 +237,12 @@ async function start(t: TestContext, { timeoutMs = 5_000, orderTimeoutMs = 5_000
       depth: async () => ({ visible: backlog, inFlight: 0 }),
       states: {
         read: async () => states.saved,
-        write: async (state) => {
+        write: async (state, signal) => {
+          signal.throwIfAborted()
+          const failure = states.failures.shift()
+          if (failure) throw failure
           states.saved = state
+          states.writes.push(state)
         },
       },
       now: () => now,

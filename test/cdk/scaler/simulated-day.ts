@@ -150,6 +150,7 @@ function arrivalsAt(second: number, uniform: () => number): number {
 function createCloud(uniform: () => number, market: Market) {
   const pods = new Map<string, Pod & { readyAt: number; exitsAt: number }>()
   let made = 0
+  let named = 0
   let second = 0
   let usd = 0
 
@@ -175,7 +176,7 @@ function createCloud(uniform: () => number, market: Market) {
     pods.set(id, pod)
     return pod
   }
-  const nextUnique = () => made.toString(16).padStart(8, '0')
+  const nextUnique = () => (++named).toString(16).padStart(8, '0')
 
   return {
     add,
