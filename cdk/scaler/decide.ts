@@ -1,7 +1,9 @@
 import { spentToday } from './costs.ts'
+import { failuresOf, paced } from './failures.ts'
 import type { Pod } from './runpod.ts'
 import type { Limits } from './settings.ts'
-import { pricesOf, type State, unlistedOf } from './state.ts'
+import { hasWorked, isKnownToFail, listedOf, type State, unlistedOf, works } from './state.ts'
+import { isRunning, wantedFor } from './wanted.ts'
 
 export interface Sight {
   now: number
@@ -24,7 +26,9 @@ export interface Decision {
   /** Pods of ours: all, and those that work. */
   pods: { all: number; running: number }
   isCapReached: boolean
-  /** Keys of pods that were ordered and never seen, and are no longer waited for. */
+  /** Pods that are found failed for the first time. */
+  failed: number
+  /** Of them, the keys of those that were ordered and never seen, and are no longer waited for. */
   lost: string[]
   /** Without the pods that are now to be created. */
   state: State
@@ -42,11 +46,8 @@ export function decide(
   const spentUsd = spentToday(before, ours, now)
   const isCapReached = spentUsd >= limits.daily_usd
 
-  const faulty = ours.flatMap((pod) => {
-    const fault = faultOf(pod, now, limits)
-    return fault ? [{ id: pod.id, reason: fault }] : []
-  })
-  const sound = ours.filter(({ id }) => !faulty.some((removal) => removal.id === id))
+  const faulty = ours.filter((pod) => faultOf(pod, now, limits) !== undefined)
+  const sound = ours.filter((pod) => !faulty.includes(pod))
   const isCurrent = ({ name }: Pod) => name.startsWith(podName(stage, revision, ''))
   const current = sound.filter(isCurrent)
   const running = current.filter(isRunning).length
@@ -63,35 +64,54 @@ export function decide(
   const isCool = tooManySince !== undefined && now - tooManySince >= limits.cool_down_seconds * 1_000
   const surplus =
     isCool || isCapReached ? current.toSorted(firstToGo).slice(0, Math.max(0, current.length - wanted)) : []
-  const remove = [
-    ...faulty,
-    ...replaced.map(({ id }) => ({ id, reason: `it was ordered with other settings than ${revision}` })),
-    ...surplus.map(({ id }) => ({
-      id,
-      reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
-    })),
-  ]
+
+  const failed = faulty.filter((pod) => !isKnownToFail(pod, before))
+  const working = current.filter((pod) => works(pod, before))
+  // One that has worked says nothing about the next.
+  const failedInRow = failed.filter((pod) => isCurrent(pod) && !hasWorked(pod, before)).length + lost.length
+  const failures = failuresOf(before?.failures, {
+    now,
+    revision,
+    failed: failedInRow,
+    working,
+    readySeconds: limits.ready_seconds,
+  })
   const unlisted = Object.keys(orders).length + Object.keys(missing).length
-  const create = Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length - unlisted))
+  const { create, hold } = paced(
+    Math.max(0, Math.min(wanted - expected.length, limits.max_pods - current.length - unlisted)),
+    failures,
+    {
+      now,
+      failed: failedInRow,
+      working: working.length,
+      orderedAt: Math.max(0, ...[...current, ...expected].map((pod) => pod.createdAt)),
+    },
+  )
+  const going = new Set([...replaced, ...surplus])
   return {
     wanted,
-    reason,
+    reason: hold ? `${reason}; ${hold}` : reason,
     create,
-    remove,
+    remove: [
+      ...faulty.map((pod) => ({ id: pod.id, reason: `it is ${faultOf(pod, now, limits)}` })),
+      ...replaced.map(({ id }) => ({ id, reason: `it was ordered with other settings than ${revision}` })),
+      ...surplus.map(({ id }) => ({
+        id,
+        reason: isCapReached ? reason : `too many for ${limits.cool_down_seconds} s: ${reason}`,
+      })),
+    ],
     pods: { all: ours.length, running: sound.filter(isRunning).length },
-    isCapReached,
+    failed: failed.length + lost.length,
     lost,
+    isCapReached,
     state: {
       countedAt: now,
       spentUsd,
       ...(tooManySince !== undefined && surplus.length === 0 && { tooManySince }),
-      listed: pricesOf(
-        ours.filter(({ id }) => !remove.some((removal) => removal.id === id)),
-        before,
-        unlisted + create,
-      ),
+      ...(failures && { failures }),
       orders,
       missing,
+      listed: listedOf({ failed: faulty, staying: sound.filter((pod) => !going.has(pod)) }, before, unlisted + create),
     },
   }
 }
@@ -106,34 +126,10 @@ export function podName(stage: string, revision: string, unique: string): string
   return `promenade-${stage}-${revision}-${unique}`
 }
 
-type Progress = Pick<Pod, 'status' | 'createdAt'>
-
-/** Counts the seconds that each pod has for the work within the target: fewer while it starts, fewer still if it is yet to come. */
-function wantedFor(
-  { backlog, pods, now }: { backlog: number; pods: readonly Progress[]; now: number },
-  limits: Limits,
-): { wanted: number; reason: string } {
-  const { seconds_per_picture, start_seconds, target_seconds, min_pods, max_pods } = limits
-  const work = backlog * seconds_per_picture
-  const startsIn = (pod: Progress) => (isRunning(pod) ? 0 : Math.max(0, start_seconds - (now - pod.createdAt) / 1_000))
-  const available = pods.reduce((sum, pod) => sum + target_seconds - startsIn(pod), 0)
-  const needed =
-    work <= available
-      ? Math.ceil(work / target_seconds)
-      : pods.length + Math.ceil((work - available) / (target_seconds - start_seconds))
-  const wanted = Math.min(max_pods, Math.max(min_pods, needed))
-  const bound = wanted < needed ? `, at most ${max_pods} allowed` : wanted > needed ? `, at least ${min_pods} kept` : ''
-  return { wanted, reason: `${backlog} in the queue take ${needed} pods to be done in ${target_seconds} s${bound}` }
-}
-
 function faultOf({ status, createdAt }: Pod, now: number, { ready_seconds }: Limits): string | undefined {
-  if (status === 'EXITED' || status === 'ERROR') return `it is ${status} and will not work again`
-  if (status !== 'RUNNING' && now - createdAt > ready_seconds * 1_000) return `it is ${status} after ${ready_seconds} s`
+  if (status === 'EXITED' || status === 'ERROR') return `${status} and will not work again`
+  if (status !== 'RUNNING' && now - createdAt > ready_seconds * 1_000) return `${status} after ${ready_seconds} s`
   return undefined
-}
-
-function isRunning({ status }: Pick<Pod, 'status'>): boolean {
-  return status === 'RUNNING'
 }
 
 /** Those that do not work yet, then the dearest, then the newest. */

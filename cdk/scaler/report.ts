@@ -11,6 +11,7 @@ export const metrics = {
   CreatedPods: 'Count',
   RemovedPods: 'Count',
   PodsWithoutCapacity: 'Count',
+  FailedPods: 'Count',
   SpentTodayUsd: 'None',
   CostCapReached: 'Count',
   /** Backlog while no pod works. */
@@ -30,6 +31,7 @@ export function reportOf(stage: string, now: number, { backlog, decision, ...rou
     CreatedPods: round.created.length,
     RemovedPods: round.removed.length,
     PodsWithoutCapacity: round.withoutCapacity.pods,
+    FailedPods: decision.failed,
     SpentTodayUsd: state.spentUsd,
     CostCapReached: Number(isCapReached),
     UnattendedBacklog: pods.running === 0 ? backlog : 0,

@@ -186,6 +186,10 @@ test('the costs of a pod that is gone begin anew at midnight UTC too', () => {
   const first = decideOn({ backlog: 100, pods: [pod(1)], now: midnight - 30 * minute })
   const next = decideOn({ backlog: 100, now: midnight + 30 * minute }, { before: first.state })
   assert.equal(next.state.spentUsd, 0.25)
+
+  const gone = decideOn({ backlog: 100, now: midnight - minute }, { before: first.state })
+  const sight = { backlog: 100, pods: [pod(1)], now: midnight + 6 * minute }
+  assert.equal(decideOn(sight, { before: gone.state }).state.spentUsd.toFixed(6), (0.5 / 10).toFixed(6), 'it is back')
 })
 
 test('without a state, all that runs is taken to have cost since midnight', () => {

@@ -73,6 +73,14 @@ test('a pod that is gone is followed by another at once where there is room, and
   assert.equal(made(), 3)
 })
 
+test('a pod that RunPod lists as TERMINATED is known to be gone', async () => {
+  const { rounds, world, made } = simulateHours({ limits: { min_pods: 1, max_pods: 1 } })
+  await rounds(10)
+  world.look = ({ id }) => ({ status: id === 'pod1' ? 'TERMINATED' : 'RUNNING' })
+  await rounds(1)
+  assert.equal(made(), 2)
+})
+
 test('an order without an answer may have made a pod: it is waited for, for three minutes', async () => {
   const { made, rounds, world } = simulateHours({ limits: { min_pods: 1 } })
   const silence = () => {

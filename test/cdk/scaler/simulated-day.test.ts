@@ -40,6 +40,18 @@ test('what is counted is what pods cost, but for the last minute, or a minute mo
   }
 })
 
+test('an occasional pod that fails holds no burst up, and is no alarm', async () => {
+  for (const seed of [1, 2, 3, 4]) {
+    const day = await simulateDay({ seed })
+    assert.ok(day.mostFailedInAnHour < 4, `${day.mostFailedInAnHour} have failed within an hour`)
+    // Of twenty, one never starts, and another exits at once.
+    const worse = await simulateDay({ seed, exits: 0.05 })
+    for (const seconds of worse.burstSeconds)
+      assert.ok(seconds < 1.5 * usual.target_seconds, `a burst takes ${seconds} s`)
+    assert.ok(worse.seconds.p95 < 1.1 * day.seconds.p95, `95 of 100 within ${worse.seconds.p95} s`)
+  }
+})
+
 test('the same seed gives the same day', async () => {
   assert.deepEqual(await simulateDay({ seed: 7 }), await simulateDay({ seed: 7 }))
 })

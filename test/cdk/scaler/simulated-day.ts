@@ -43,6 +43,7 @@ export interface Day {
   burstSeconds: number[]
   mostPods: number
   created: number
+  mostFailedInAnHour: number
 }
 
 export interface Market {
@@ -78,6 +79,7 @@ export async function simulateDay({
   const latencies: number[] = []
   const openBursts: { since: number; length: number }[] = []
   const burstSeconds: number[] = []
+  const failed: number[] = []
   let pictures = 0
   let mostPods = 0
   let state: State | undefined
@@ -99,7 +101,7 @@ export async function simulateDay({
       openBursts.splice(openBursts.indexOf(burst), 1)
     }
     if (!alwaysOn && second % roundSeconds === 0) {
-      await runRound({
+      const { decision } = await runRound({
         settings: { stage: 'testing', limits, pod: order },
         runpod: cloud,
         depth: async () => ({ visible: waiting.length, inFlight: 0 }),
@@ -113,6 +115,7 @@ export async function simulateDay({
         unique: () => cloud.nextUnique(),
         signal,
       })
+      failed.push(decision.failed)
     }
     mostPods = Math.max(mostPods, cloud.count())
   }
@@ -127,6 +130,10 @@ export async function simulateDay({
     burstSeconds,
     mostPods,
     created: cloud.made(),
+    mostFailedInAnHour: Math.max(
+      0,
+      ...failed.map((_, minute) => sumOf(failed.slice(Math.max(0, minute - 59), minute + 1))),
+    ),
   }
 }
 
@@ -135,6 +142,10 @@ const { signal } = new AbortController()
 /** Who knows the day beforehand, and has pods that start at once, pays for the work alone. */
 export function oracleUsd(pictures: number): number {
   return (pictures * usual.seconds_per_picture * market.usdPerHour) / 3_600
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0)
 }
 
 function arrivalsAt(second: number, uniform: () => number): number {

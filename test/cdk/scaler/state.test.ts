@@ -10,7 +10,7 @@ test('the state of the most pods that a stage may have takes less than four fift
   const { world, round, pods, memory } = simulateHours({
     backlog: 1_000_000,
     limits: { max_pods: mostPods, daily_usd: 1e9 },
-    look: () => ({ usdPerHour: 99.99949 }),
+    look: () => ({ usdPerHour: 100 / 3 }),
   })
   const lengths: number[] = []
   const remember = async (list: typeof world.list) => {
