@@ -133,6 +133,7 @@ function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, api }:
     wanted: ofScaler('WantedPods'),
     running: ofScaler('RunningPods'),
     pods: ofScaler('Pods'),
+    failed: ofScaler('FailedPods', 'Sum'),
     created: ofScaler('CreatedPods', 'Sum'),
     removed: ofScaler('RemovedPods', 'Sum'),
     spent: ofScaler('SpentTodayUsd'),
@@ -189,6 +190,14 @@ function pipelineSignals({ scaler: limits }: Stage, metrics: Metrics): Signal[] 
       metric: metrics.unattended,
       threshold: 1,
       periods: Math.ceil((2 * limits.start_seconds) / 60),
+    },
+    {
+      id: 'FailedPods',
+      heading: 'Pods fail',
+      text: 'Four pods and more have ended or not become ready within an hour.',
+      metric: metrics.failed.with({ period: Duration.hours(1) }),
+      threshold: 4,
+      periods: 1,
     },
     {
       id: 'NoCapacity',
@@ -264,7 +273,11 @@ function createDashboard(scope: Construct, stage: Stage, metrics: Metrics): void
     widgets: [
       [
         graph('Pictures', [metrics.waiting, metrics.inWork], [metrics.oldestSeconds]),
-        graph('Pods', [metrics.wanted, metrics.running, metrics.pods], [metrics.created, metrics.removed]),
+        graph(
+          'Pods',
+          [metrics.wanted, metrics.running, metrics.pods],
+          [metrics.created, metrics.removed, metrics.failed],
+        ),
       ],
       [
         graph('Dead letters and what has no pod', [metrics.deadLetters, metrics.unattended, metrics.withoutCapacity]),

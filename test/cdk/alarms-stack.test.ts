@@ -22,6 +22,8 @@ interface Alarm {
   Metrics?: { Expression?: string }[]
   Threshold: number
   EvaluationPeriods: number
+  Period: number
+  Statistic: string
   ComparisonOperator: string
   TreatMissingData: string
 }
@@ -75,6 +77,7 @@ test('the alarms are these', () => {
     'DIFF(visible + hidden) >= 1, 1 times, without data notBreaching',
     'Errors >= 3, 1 times, without data notBreaching',
     'Errors >= 3, 1 times, without data notBreaching',
+    'FailedPods >= 4, 1 times, without data notBreaching',
     'IF(waiting + inWork > 0 AND FILL(done, 0) == 0, 1, 0) >= 1, 30 times, without data notBreaching',
     'Invocations < 1, 2 times, without data breaching',
     'Latency >= 29000, 5 times, without data notBreaching',
@@ -97,7 +100,7 @@ test('the functions that nobody waits for are watched each', () => {
 
 test('what is watched of the scaler is what the scaler tells', () => {
   const ours = found.filter(({ Namespace, Dimensions }) => Namespace === namespace && Dimensions)
-  assert.equal(ours.length, 3)
+  assert.equal(ours.length, 4)
   for (const { MetricName } of ours) assert.ok(MetricName! in metrics, MetricName)
 })
 
@@ -126,4 +129,9 @@ test('that a certificate of the pods ends is told, with where to read what to do
   assert.match(publishers, /events\.amazonaws\.com/)
   const keys = synthesise(testStage({ pod_identity: 'iam-user' }))
   keys.alarms.template.resourceCountIs('AWS::Events::Rule', 0)
+})
+
+test('pods that fail are counted over an hour', () => {
+  const failed = found.find(({ MetricName }) => MetricName === 'FailedPods')
+  assert.deepEqual([failed?.Statistic, failed?.Period], ['Sum', 3_600])
 })
