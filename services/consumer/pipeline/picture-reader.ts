@@ -37,8 +37,8 @@ export function createPictureReader({
   let closed = false
 
   function start(): ChildProcess {
-    const child = fork(entry, [JSON.stringify(options)], { serialization: 'advanced', env })
     isReady = false
+    const child = fork(entry, [JSON.stringify(options)], { serialization: 'advanced', env })
     const forget = () => {
       if (current === child) current = undefined
     }
@@ -52,7 +52,11 @@ export function createPictureReader({
   async function ask(bytes: Buffer, signal: AbortSignal): Promise<Answer> {
     signal.throwIfAborted()
     if (closed) throw new RetryableFailure('MODEL_UNAVAILABLE', 'the reader of pictures is closed')
-    current ??= start()
+    try {
+      current ??= start()
+    } catch (error) {
+      throw unanswered(`cannot be started: ${(error as Error).message}`)
+    }
     const child = current
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const giveUp = (reason: unknown) => {
@@ -72,8 +76,9 @@ export function createPictureReader({
     const timer = setTimeout(onTimeout, timeoutSeconds * 1000)
     signal.addEventListener('abort', onAbort, { once: true })
     child.on('message', onMessage).on('error', onError).on('exit', onExit)
-    child.send(bytes)
     try {
+      // Without descriptors there is a child and no channel to it, and `error` is still to come.
+      child.send?.(bytes)
       return await promise
     } finally {
       clearTimeout(timer)

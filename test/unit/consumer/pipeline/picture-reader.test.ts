@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { type TestContext, test } from 'node:test'
+import { promisify } from 'node:util'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { createPictureReader } from '../../../../services/consumer/pipeline/picture-reader.ts'
 import { readPicture } from '../../../../services/consumer/pipeline/read-picture.ts'
@@ -62,6 +64,27 @@ test('whoever waits for a picture can leave at once', async (t) => {
 test('a decoder that does not start is no fault of the picture', async (t) => {
   const { read } = reader(t, { env: { NODE_OPTIONS: '--import=data:text/javascript,process.exit(3)' } })
   await assert.rejects(read(good, going), lost('MODEL_UNAVAILABLE', /ended \(exit status 3\)/))
+  const unstartable = reader(t, { env: { A: '\0' } })
+  await assert.rejects(unstartable.read(good, going), lost('MODEL_UNAVAILABLE', /cannot be started: .*null bytes/))
+})
+
+test('a decoder for which there are no descriptors fails one try, and the next starts it', async () => {
+  const source = new URL('../../../../services/consumer/pipeline/picture-reader.ts', import.meta.url).href
+  const script = `
+    const { closeSync, openSync } = await import('node:fs')
+    const { createPictureReader } = await import('${source}')
+    const { read, close } = createPictureReader({ maxPixels: 1e6, graphs: [], env: {} })
+    const say = () => read(Buffer.alloc(0), new AbortController().signal).catch(({ code, message }) => console.log(code, message))
+    const files = []
+    try { for (;;) files.push(openSync('/dev/null')) } catch {}
+    await Promise.all([say(), say()])
+    for (const file of files) closeSync(file)
+    await say()
+    close()`
+  const limited = ['-c', 'ulimit -n 256 && exec "$0" "$@"', process.execPath]
+  const { stdout } = await promisify(execFile)('sh', [...limited, '--eval', script])
+  const failed = /MODEL_UNAVAILABLE The decoder of pictures cannot be used: spawn .* EMFILE\n/.source
+  assert.match(stdout, new RegExp(`^${failed}${failed}IMAGE_EMPTY The file has no bytes\n$`))
 })
 
 test('what is owed when the reader is closed fails', async (t) => {
