@@ -14,6 +14,7 @@ export type Answer =
 
 export type PictureReader = ReturnType<typeof createPictureReader>
 
+const nothing = Buffer.alloc(0)
 const entry = fileURLToPath(new URL('./picture-process.ts', import.meta.url))
 
 /**
@@ -47,6 +48,23 @@ export function createPictureReader({
     })
     child.on('error', forget).on('exit', forget)
     return child
+  }
+
+  async function inTurn(bytes: Buffer, signal: AbortSignal): Promise<Answer> {
+    signal.throwIfAborted()
+    // Its turn comes all the same, and a picture of nobody's is not kept for it.
+    let wanted = bytes
+    const { promise: left, reject } = Promise.withResolvers<never>()
+    const leave = () => {
+      wanted = nothing
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      return await Promise.race([oneAtATime(() => ask(wanted, signal)), left])
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
   }
 
   async function ask(bytes: Buffer, signal: AbortSignal): Promise<Answer> {
@@ -98,7 +116,7 @@ export function createPictureReader({
      * picture or runs out of time, MODEL_UNAVAILABLE when it does not start; `signal.reason` at once when aborted.
      */
     async read(bytes: Buffer, signal: AbortSignal): Promise<Reading> {
-      const answer = await oneAtATime(ask, bytes, signal)
+      const answer = await inTurn(bytes, signal)
       if (answer.type === 'reading') return answer.reading
       if (answer.type === 'refusal') throw new PermanentFailure(answer.code, answer.message)
       throw new Error(answer.type === 'failure' ? answer.message : `expected an answer, found ${answer.type}`)

@@ -51,14 +51,19 @@ test('a decoder that crashes takes along its picture alone', async (t) => {
   await read(good, going)
 })
 
-test('whoever waits for a picture can leave at once', async (t) => {
+test('whoever waits for a picture can leave at once, before its turn and in it', async (t) => {
   const { read } = reader(t)
-  const leaving = new AbortController()
+  const [inTurn, before] = [new AbortController(), new AbortController()]
   await read(good, going)
-  const left = [read(slow, leaving.signal), read(slow, leaving.signal)]
-  leaving.abort(new Error('enough'))
-  for (const each of left) await assert.rejects(each, /^Error: enough$/)
-  await read(good, going)
+  const head = assert.rejects(read(slow, inTurn.signal), /^Error: in its turn$/)
+  const waiting = assert.rejects(read(slow, before.signal), /^Error: before its turn$/)
+  const last = read(good, going)
+  before.abort(new Error('before its turn'))
+  await waiting
+  inTurn.abort(new Error('in its turn'))
+  await head
+  await last
+  await assert.rejects(read(good, before.signal), /^Error: before its turn$/)
 })
 
 test('a decoder that does not start is no fault of the picture', async (t) => {
