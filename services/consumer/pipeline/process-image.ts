@@ -170,7 +170,11 @@ export function createPipeline({
       write: async (latest) => {
         if (!(await jobs.progress({ id, token, ...latest }))) lease.lose('someone else has it')
       },
-      onError: (error) => logger.warn({ err: error }, 'progress could not be written'),
+      check: async () => {
+        if ((await jobs.state(id)) !== 'processing') lease.lose('someone else has it')
+      },
+      signal: lease.signal,
+      onError: (error) => logger.warn({ err: error }, 'progress could not be written, or the job looked up'),
       now,
     })
     const work: ClaimedTry = { ...claimed, lease, progress }

@@ -21,36 +21,47 @@ export type ProgressReporter = ReturnType<typeof createProgressReporter>
 
 /**
  * Writes where a job is, one write at a time and each at least a second after the last has ended; what comes in between is
- * kept, and only the newest of it written. `now` in milliseconds.
+ * kept, and only the newest of it written. While the job composes and a second brings nothing new, `check` is called instead:
+ * a long chunk and a clip that waits for its batch say nothing. `now` in milliseconds.
  */
 export function createProgressReporter({
   write,
+  check,
+  signal,
   onError,
   now,
 }: {
   write: (progress: Progress) => Promise<void>
-  /** Hears of a write that failed; the next one is tried all the same. */
+  /** Finds out whether the job is still wanted, as `write` does. */
+  check: () => Promise<void>
+  /** Aborted when the work is to end: that it goes on all the same need not be checked. */
+  signal: AbortSignal
+  /** Hears of a write or a check that failed; the next one is tried all the same. */
   onError: (error: unknown) => void
   now: () => number
 }) {
   let waiting: Progress | undefined
-  let writing: Promise<void> | undefined
+  let running: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
+  /** Since the last write a second has not passed. */
+  let isPause = false
   let stage: JobStage | undefined
   let stageStartedAt = 0
   let ended = false
 
   function flush(): void {
-    timer = undefined
-    if (!waiting) return
+    clearTimeout(timer)
+    isPause = false
     const next = waiting
+    if (!next && (stage !== 'composing' || signal.aborted)) return
     waiting = undefined
-    writing = write(next)
-      .catch(onError)
-      .then(() => {
-        writing = undefined
-        if (!ended) timer = setTimeout(flush, intervalMs)
-      })
+    running = (next ? write(next) : check()).catch(onError).then(() => {
+      running = undefined
+      if (ended) return
+      isPause = next !== undefined
+      if (waiting && !isPause) flush()
+      else timer = setTimeout(flush, intervalMs)
+    })
   }
 
   return {
@@ -67,14 +78,14 @@ export function createProgressReporter({
         progress: from + (to - from) * fraction,
         ...(left !== undefined && { etaSeconds: left }),
       }
-      if (!timer && !writing && !ended) flush()
+      if (!running && !isPause && !ended) flush()
     },
 
-    /** Drops what is not written yet, and resolves when a write under way has ended. */
+    /** Drops what is not written yet, and resolves when a write or a check under way has ended. */
     async end(): Promise<void> {
       ended = true
       clearTimeout(timer)
-      await writing
+      await running
     },
   }
 }
