@@ -19,11 +19,13 @@ import { type Logger, pino } from 'pino'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { createQueue } from '#shared/aws/queue.ts'
 import { readConfig } from '#shared/config.ts'
+import { jobId, musicKey } from '#shared/contract/key.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { createResults, type FoundJob, type Results } from '#shared/db/results.ts'
 import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { createConsumer } from '../../services/consumer/app.ts'
+import { encodeWav, readWav } from '../../services/consumer/audio/wav.ts'
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { consumerSettings } from '../../services/consumer/setting-names.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
@@ -65,11 +67,33 @@ test('every kind of picture gets its row and its WAV', async () => {
         new GetObjectCommand({ Bucket: stack.env.BUCKET, Key: `generated/kinds/${name}/${job.id}.wav` }),
       )
       assert.equal(music.ContentType, 'audio/wav')
-      assert.equal(music.ContentLength, 44 + 2 * 3200)
+      const { comment, ...length } = readWav(Buffer.from(await music.Body!.transformToByteArray()))!
+      assert.deepEqual(length, { sampleRate: 32_000, seconds: 0.1 })
+      const { prompt, seed, musicModel: model, musicModelRevision: revision } = analysis!
+      assert.deepEqual(JSON.parse(comment!), { prompt, seed, model, revision })
       assert.ok(analysis!.totalMs >= analysis!.storeMs)
     }
   })
   assert.deepEqual(await depth(), { visible: 0, inFlight: 0 })
+})
+
+test('of music that is there already, by another model and of another length, the record is in its words', async () => {
+  const key = 'uploads/made before.jpg'
+  const { ETag: etag } = await upload(key, await drawPicture(1).jpeg().toBuffer())
+  const id = jobId({ bucket: stack.env.BUCKET!, key, version: etag!.replaceAll('"', '') })
+  const music = { Bucket: stack.env.BUCKET, Key: musicKey(key, id) }
+  const made = { prompt: '느린 왈츠 '.repeat(160), seed: 7, model: 'musicgen-of-then', revision: 'r1' }
+  const comment = JSON.stringify(made)
+  const wav = encodeWav({ channels: [new Float32Array(64_000)], sampleRate: 32_000, comment })
+  await stack.s3.send(new PutObjectCommand({ ...music, Body: wav, ContentType: 'audio/wav' }))
+  await withConsumer({}, async () => {
+    const { analysis } = await finished(key)
+    const { prompt, seed, musicModel: model, musicModelRevision: revision } = analysis!
+    assert.deepEqual({ prompt, seed, model, revision }, made)
+    assert.deepEqual([analysis!.durationSeconds, analysis!.musicBytes], [2, wav.length])
+  })
+  const { Body: body } = await stack.s3.send(new GetObjectCommand(music))
+  assert.ok(wav.equals(await body!.transformToByteArray()))
 })
 
 test('every kind of bad file fails with its code, in the row and in the dead letter', async () => {
@@ -362,8 +386,8 @@ async function withConsumer(options: ConsumerOptions, use: () => Promise<void>):
   }
 }
 
-async function upload(key: string, body: Buffer): Promise<void> {
-  await stack.s3.send(new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: key, Body: body }))
+async function upload(key: string, body: Buffer) {
+  return stack.s3.send(new PutObjectCommand({ Bucket: stack.env.BUCKET, Key: key, Body: body }))
 }
 
 async function send(body: string): Promise<void> {

@@ -57,7 +57,7 @@ async function leftovers(): Promise<string[]> {
 function describeWav(wav: Buffer) {
   assert.equal(wav.toString('latin1', 0, 4), 'RIFF')
   assert.equal(wav.toString('latin1', 36, 40), 'data')
-  const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + wav.length))
+  const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + 44 + wav.readUInt32LE(40)))
   const rate = wav.readUInt32LE(24)
   return {
     format: wav.readUInt16LE(20),
@@ -89,6 +89,7 @@ test('two pictures come back with labels and music of their own, and the same pi
     assert.match(result.music!.model, /^tiny-random/)
     assert.equal(wav, join(folder, ['red one.wav', 'blue.wav'][index]!))
     const bytes = await readFile(wav)
+    assert.ok(bytes.includes(JSON.stringify(result.music!.prompt)), 'it says what it is')
     const { seconds, loudness, ...format } = describeWav(bytes)
     assert.deepEqual(format, { format: 1, channels: 1, rate: 32_000, bits: 16 })
     assert.ok(Math.abs(seconds - 10) <= 0.1, `${seconds} s`)

@@ -1,11 +1,26 @@
+import { createHash } from 'node:crypto'
 import { type ImageVersion, objectUrl } from '#shared/contract/key.ts'
 import type { Analysis, Findings } from '#shared/db/jobs.ts'
+import { readWav } from '../audio/wav.ts'
 import type { Classification } from '../classifier/classifier.ts'
+import { type Making, readComment } from './music-comment.ts'
 
 interface Model {
   name: string
   source: { revision: string }
 }
+
+type Music = Pick<
+  Analysis,
+  | 'prompt'
+  | 'seed'
+  | 'musicModel'
+  | 'musicModelRevision'
+  | 'durationSeconds'
+  | 'sampleRate'
+  | 'musicBytes'
+  | 'musicSha256'
+>
 
 /** Throws when there are fewer styles than the record has columns. */
 export function findingsOf({ genre, styles, embedding }: Classification, model: Model): Findings {
@@ -30,21 +45,41 @@ export function findingsOf({ genre, styles, embedding }: Classification, model: 
   }
 }
 
+/**
+ * What the record says of a stored WAV, in the file's own words. One of the versions that wrote no comment tells its length
+ * alone; the rest is then of `made`, what the try at hand has made.
+ */
+export function musicOf(wav: Buffer, made: Making & { seconds: number; sampleRate: number }): Music {
+  const file = readWav(wav)
+  const { seconds, sampleRate } = file ?? made
+  const { prompt, seed, model, revision } = readComment(file?.comment ?? '') ?? made
+  return {
+    prompt,
+    seed,
+    musicModel: model,
+    musicModelRevision: revision,
+    durationSeconds: seconds,
+    sampleRate,
+    musicBytes: wav.length,
+    musicSha256: createHash('sha256').update(wav).digest('hex'),
+  }
+}
+
 /** The record of one finished take. */
 export function analysisOf({
   image: { bucket, key, version },
   region,
   musicKey,
-  musicModel,
+  music,
   findings,
   ...more
-}: Pick<Analysis, 'take' | 'prompt' | 'seed' | 'durationSeconds' | 'sampleRate' | 'musicBytes' | 'musicSha256'> &
+}: Pick<Analysis, 'take'> &
   /** Milliseconds. */
   Pick<Analysis, 'queueMs' | 'fetchMs' | 'classifyMs' | 'generateMs' | 'storeMs' | 'totalMs'> & {
     image: ImageVersion
     region: string
     musicKey: string
-    musicModel: Model
+    music: Music
     findings: Findings
   }): Analysis {
   return {
@@ -53,8 +88,7 @@ export function analysisOf({
     musicUrl: objectUrl({ bucket, region, key: musicKey }),
     imageKey: key,
     imageVersion: version,
-    musicModel: musicModel.name,
-    musicModelRevision: musicModel.source.revision,
+    ...music,
     ...more,
   }
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { ObjectStore } from '#shared/aws/object-store.ts'
 import { musicKey } from '#shared/contract/key.ts'
 import type { Assignment } from '#shared/contract/queue-message.ts'
@@ -6,8 +5,9 @@ import type { Analysis } from '#shared/db/jobs.ts'
 import type { Logger } from '#shared/logger.ts'
 import type { MusicManifest } from '#shared/model/manifest.ts'
 import { encodeWav } from '../audio/wav.ts'
-import { analysisOf } from './analysis.ts'
+import { analysisOf, musicOf } from './analysis.ts'
 import type { KeptLease } from './lease.ts'
+import { commentOf } from './music-comment.ts'
 import type { ProgressReporter } from './progress.ts'
 import { retryWrite } from './retry.ts'
 import { type Classifier, createScoreWriter, type ScoreWriterOptions } from './score.ts'
@@ -54,7 +54,8 @@ export function createMusicMaker(options: MusicMakerOptions) {
 
   /**
    * Composes and stores; what is left to do is the record, whose stage has begun then. The first WAV that is stored stays: a
-   * second try may differ in the last bits, by what else was in its batch. Throws `lease.signal.reason` when that is aborted.
+   * second try may differ in the last bits, by what else was in its batch, or in all, by other models and settings. Throws
+   * `lease.signal.reason` when that is aborted.
    */
   async function makeMusic(work: Work): Promise<Analysis> {
     const { id, assignment, take, lease, progress, stopwatch, logger } = work
@@ -74,28 +75,25 @@ export function createMusicMaker(options: MusicMakerOptions) {
         onWarning: (message) => logger.warn({ seed }, message),
       },
     )
-    const made = encodeWav({ channels, sampleRate })
+    const { name: model, source } = musicManifest
+    const making = { prompt, seed, model, revision: source.revision }
+    const body = encodeWav({ channels, sampleRate, comment: commentOf(making) })
 
     stopwatch.begin('store')
     progress.report('storing')
     const key = musicKey(assignment.key, id)
     // An earlier try may have stored its own and gone, even now while it is thought dead: the record is of what is there.
-    const wav = await store(key, made, work)
+    const wav = await store(key, body, work)
 
     stopwatch.begin('record')
     return analysisOf({
       image: assignment,
       take,
       region,
+      // Of the picture, by the classifier of this try, whatever the WAV that is there was made from.
       findings,
-      prompt,
-      seed,
       musicKey: key,
-      musicModel: musicManifest,
-      durationSeconds: channels[0]!.length / sampleRate,
-      sampleRate,
-      musicBytes: wav.length,
-      musicSha256: createHash('sha256').update(wav).digest('hex'),
+      music: musicOf(wav, { ...making, seconds: channels[0]!.length / sampleRate, sampleRate }),
       queueMs: stopwatch.queueMs,
       fetchMs: stopwatch.milliseconds('fetch'),
       classifyMs: stopwatch.milliseconds('classify'),

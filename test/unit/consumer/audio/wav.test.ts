@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeWav } from '../../../../services/consumer/audio/wav.ts'
+import { encodeWav, readWav } from '../../../../services/consumer/audio/wav.ts'
 
 /** Reads chunks by their names, as a player does; independent of the encoder. */
 function parseWav(wav: Buffer) {
@@ -11,7 +11,7 @@ function parseWav(wav: Buffer) {
   for (let at = 12; at < wav.length; ) {
     const bytes = wav.readUInt32LE(at + 4)
     chunks.set(wav.toString('latin1', at, at + 4), wav.subarray(at + 8, at + 8 + bytes))
-    at += 8 + bytes
+    at += 8 + bytes + (bytes % 2)
   }
   const format = chunks.get('fmt ')!
   const data = chunks.get('data')!
@@ -52,6 +52,51 @@ test('a known sound gives known bytes', () => {
       '0040', // 16,384: 16,383.5 rounds up
     ].join(''),
   )
+})
+
+test('a comment follows the samples', () => {
+  const wav = encodeWav({ channels: [Float32Array.of(1)], sampleRate: 32_000, comment: 'a 곡' })
+  assert.equal(wav.readUInt32LE(4), wav.length - 8)
+  assert.equal(
+    wav.subarray(36).toString('hex'),
+    [
+      '64617461', // data
+      '02000000', // 2 bytes
+      'ff7f', // 32,767
+      '4c495354', // LIST
+      '12000000', // 18 bytes
+      '494e464f', // INFO
+      '49434d54', // ICMT
+      '06000000', // 6 bytes
+      '6120eab3a100', // a 곡, and the end
+    ].join(''),
+  )
+  const even = parseWav(encodeWav({ channels: [Float32Array.of(1)], sampleRate: 32_000, comment: 'even' }))
+  assert.deepEqual(even.channels, [[32_767]])
+})
+
+test('what a file says of itself is read back', () => {
+  for (const comment of ['', 'a', 'ab', '{"prompt":"곡 \u{1f3b5}"}', '그'.repeat(10_000)]) {
+    const channels = [new Float32Array(12_345), new Float32Array(12_345)]
+    assert.deepEqual(readWav(encodeWav({ channels, sampleRate: 44_100, comment })), {
+      sampleRate: 44_100,
+      seconds: 12_345 / 44_100,
+      comment,
+    })
+  }
+  assert.deepEqual(readWav(mono(0)), { sampleRate: 32_000, seconds: 1 / 32_000, comment: undefined })
+})
+
+test('of no other file anything is read', () => {
+  const wav = encodeWav({ channels: [Float32Array.of(1, 2)], sampleRate: 32_000, comment: 'comment' })
+  for (let length = 0; length < 44; length++) assert.equal(readWav(wav.subarray(0, length)), undefined)
+  for (let length = 44; length < wav.length - 1; length++) {
+    assert.equal(readWav(wav.subarray(0, length))?.comment, undefined, `${length} bytes`)
+  }
+  for (const at of [0, 8, 12, 36]) assert.equal(readWav(Buffer.from(wav).fill('x', at, at + 4)), undefined)
+  assert.equal(readWav(Buffer.from(wav).fill(0, 24, 28)), undefined, 'no sample rate')
+  for (const at of [48, 56, 60]) assert.equal(readWav(Buffer.from(wav).fill('x', at, at + 4))?.comment, undefined)
+  assert.equal(readWav(Buffer.from('RIFF, by somebody else')), undefined)
 })
 
 test('stereo interleaves left and right', () => {

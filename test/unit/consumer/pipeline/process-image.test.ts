@@ -12,11 +12,13 @@ import type { JobError } from '#shared/db/job-end.ts'
 import type { Analysis, Claim, Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { imageLogger } from '#shared/logger.ts'
+import { encodeWav } from '../../../../services/consumer/audio/wav.ts'
 import { findingsOf } from '../../../../services/consumer/pipeline/analysis.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
 import type { EndedTry } from '../../../../services/consumer/pipeline/observer.ts'
 import { createPipeline } from '../../../../services/consumer/pipeline/process-image.ts'
 import { readPicture } from '../../../../services/consumer/pipeline/read-picture.ts'
+import { seedOf } from '../../../../services/consumer/pipeline/seed.ts'
 import { uploadOf } from '../../../job.ts'
 import { drawPicture } from '../../../picture.ts'
 import { createStubInference, promptWords } from '../../../stub-inference.ts'
@@ -52,12 +54,66 @@ test('the same picture gives the same bytes of music under any name', async () =
 })
 
 test('of two tries that differ, the record is of the WAV that was stored first', async () => {
-  const house = build()
-  const first = Buffer.from('RIFF, by a try that was cut off')
-  house.stored.set(musicKey(upload.key, jobId(upload)), first)
-  assert.equal(await house.process(), 'settled')
-  const { musicBytes, musicSha256 } = house.job.analysis!
-  assert.deepEqual([musicBytes, musicSha256], [first.length, createHash('sha256').update(first).digest('hex')])
+  const words = { ...promptWords, tempo: { ...promptWords.tempo, words: [{ from: 0, words: '느리게 🐢' }] } }
+  const first = build({ words, musicSeconds: 0.25, during: { succeed: failWith(new Error('cut off')) } })
+  Object.assign(first.inference.musicManifest, { name: '첫 model', source: { revision: 'r1' } })
+  assert.deepEqual(await first.process(), { retryAfterSeconds: 5 })
+  const [[key, wav]] = [...first.stored] as [[string, Buffer]]
+
+  const second = build({ now: () => 1 })
+  second.stored.set(key, wav)
+  assert.equal(await second.process(), 'settled')
+  assert.equal(second.stored.get(key), wav)
+  const { prompt, genre, classifierModel, ...row } = second.job.analysis!
+  const { musicModel, musicModelRevision, durationSeconds, sampleRate, musicBytes, musicSha256, seed } = row
+  assert.deepEqual(
+    { musicModel, musicModelRevision, durationSeconds, sampleRate, musicBytes, musicSha256 },
+    {
+      musicModel: '첫 model',
+      musicModelRevision: 'r1',
+      durationSeconds: 0.25,
+      sampleRate: 32_000,
+      musicBytes: wav.length,
+      musicSha256: createHash('sha256').update(wav).digest('hex'),
+    },
+  )
+  assert.match(prompt, /느리게 🐢 tempo/)
+  assert.equal(seed, seedOf(picture, 0))
+  // Of the picture, and not of its music.
+  assert.deepEqual([genre, classifierModel], [Object.keys(promptWords.genres)[0], 'stub-classifier'])
+})
+
+test('so it is of another take, which was ordered otherwise then', async () => {
+  const findings = findingsOf(await createStubInference().classify([], { signal: new AbortController().signal }), {
+    name: 'of then',
+    source: { revision: 'r0' },
+  })
+  const first = build({ order, ordered: { prompt: '왈츠 '.repeat(333), seed: 2 ** 32 - 1, seconds: 0.25, findings } })
+  await first.process()
+  const second = build({ order, ordered: { prompt: 'A march', seed: 7, seconds: 0.5, findings } })
+  for (const [key, wav] of first.stored) second.stored.set(key, wav)
+  assert.equal(await second.process(), 'settled')
+  assert.deepEqual(second.job.analysis, first.job.analysis)
+})
+
+test('of a WAV without a comment the record has the length, and the rest of the try at hand; of what is none, its bytes', async () => {
+  const key = musicKey(upload.key, jobId(upload))
+  const silence = encodeWav({ channels: [new Float32Array(8_000)], sampleRate: 16_000 })
+  const told = encodeWav({ channels: [new Float32Array(8_000)], sampleRate: 16_000, comment: 'by hand' })
+  const other = encodeWav({ channels: [new Float32Array(8_000)], sampleRate: 16_000, comment: '{"prompt":"a"}' })
+  for (const [stored, seconds, rate] of [
+    [silence, 0.5, 16_000],
+    [told, 0.5, 16_000],
+    [other, 0.5, 16_000],
+    [Buffer.from('no WAV'), 0.25, 32_000],
+  ] as const) {
+    const house = build({ musicSeconds: 0.25 })
+    house.stored.set(key, stored)
+    assert.equal(await house.process(), 'settled')
+    const { durationSeconds, sampleRate, musicBytes, musicModel, prompt } = house.job.analysis!
+    assert.deepEqual([durationSeconds, sampleRate, musicBytes], [seconds, rate, stored.length])
+    assert.deepEqual([musicModel, prompt.length > 20], ['stub-music', true])
+  }
 })
 
 test('a later take is made of its order and of what the first found, without the picture', async () => {
@@ -494,6 +550,8 @@ function build(
     metadata?: Record<string, string>
     during?: Partial<Record<Step, (steal: () => void, cancel: () => void) => unknown>>
     extend?: () => Promise<boolean>
+    words?: typeof promptWords
+    musicSeconds?: number
     receiveCount?: number
     failureId?: string | undefined
     heldFor?: number
@@ -600,7 +658,7 @@ function build(
         readPicture(bytes, { maxPixels: 1_000_000, graphs: inference.classifierManifest.classifier.graphs }),
     },
     inference,
-    words: promptWords,
+    words: options.words ?? promptWords,
     now: options.now ?? (() => 0),
     random: () => 1,
     region: 'us-east-1',
@@ -609,7 +667,7 @@ function build(
     onOutage: (code) => outages.push(code),
     observer: { tryEnded: (each) => ended.push(each) },
     maxImageBytes: 1_000_000,
-    musicSeconds: 0.5,
+    musicSeconds: options.musicSeconds ?? 0.5,
   })
   return {
     writes,
