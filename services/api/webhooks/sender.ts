@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import http, { type IncomingMessage } from 'node:http'
+import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
 import { guardLookup, unreachable } from './address.ts'
@@ -50,12 +49,25 @@ export function createSender({
     })
     request.end(body)
     try {
-      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      const response = await answerTo(request)
       return { status: response.statusCode!, retryAfter: response.headers['retry-after'] }
     } catch (error) {
       throw timeout.aborted ? new Error(`no answer within ${timeoutMs} ms`) : error
     } finally {
-      request.on('error', () => {}).destroy()
+      request.destroy()
     }
   }
+}
+
+function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.on('response', resolve)
+    // Of status 101; the socket is ours from here on.
+    request.on('upgrade', (response, socket) => {
+      socket.destroy()
+      resolve(response)
+    })
+    request.on('error', reject)
+    request.on('close', () => reject(new Error('the connection was closed without an answer')))
+  })
 }

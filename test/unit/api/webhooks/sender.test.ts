@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createAddressRule } from '../../../../services/api/webhooks/address.ts'
 import { createSender } from '../../../../services/api/webhooks/sender.ts'
@@ -44,6 +44,23 @@ test('an answer without end is not listened to', async (t) => {
   })
   assert.equal((await post(`http://127.0.0.1:${port}/`)).status, 200)
   await closed.promise
+})
+
+test('an answer that would go on in another protocol is one of status 101, and nothing is said in that', async (t) => {
+  const closed = Promise.withResolvers<void>()
+  const port = await listenRaw(t, (socket) => {
+    socket.on('close', closed.resolve)
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\nmore')
+  })
+  assert.equal((await post(`http://127.0.0.1:${port}/`)).status, 101)
+  await closed.promise
+})
+
+test('a connection that ends without an answer is a failure, whatever has come before', async (t) => {
+  for (const said of ['', 'HTTP/1.1 103 Early Hints\r\n\r\n', 'HTTP/1.1 200 OK\r\n', 'hello\r\n\r\n']) {
+    const port = await listenRaw(t, (socket) => socket.end(said))
+    await assert.rejects(post(`http://127.0.0.1:${port}/`), Error, said)
+  }
 })
 
 test('silence has its time', async (t) => {
@@ -89,6 +106,18 @@ test('an https address is never called in clear text', async (t) => {
 
 function post(url: string, options: Partial<Parameters<typeof createSender>[0]> = {}) {
   return createSender({ mayReach, ...options })({ url: new URL(url), headers: {}, body: '{}', signal })
+}
+
+/** Answers by `answer` once something has been asked. */
+async function listenRaw(t: TestContext, answer: (socket: Socket) => void): Promise<number> {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => answer(socket))
+    t.after(() => socket.destroy())
+  }).listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
 }
 
 async function listen(t: TestContext, listener: RequestListener): Promise<number> {
