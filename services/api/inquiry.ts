@@ -68,27 +68,34 @@ export function createInquiry({
     async wait(
       wanted: Wanted,
       isEnough: (answer: Answer) => boolean,
-      { signal, timeoutMs: asked }: { signal: AbortSignal; timeoutMs: number },
+      { timeoutMs: asked, ...who }: { caller: string; signal: AbortSignal; timeoutMs: number },
     ): Promise<Answer | undefined> {
       const timeoutMs = onLambda ? Math.min(asked, maxLambdaWaitMs) : asked
       const until = performance.now() + timeoutMs
       const isAnswer = (found: ShownJob | undefined) => found !== undefined && isEnough(answerOf(found))
-      const first = await watcher.until(wanted, (found) => !found || isAnswer(found), { signal, timeoutMs })
+      const first = await watcher.until(wanted, (found) => !found || isAnswer(found), { ...who, timeoutMs })
       if (first) return answerOf(first)
-      const upload = await findUpload(wanted, signal)
+      const upload = await findUpload(wanted, who.signal)
       if (!upload || isEnough(upload)) return upload
       const left = Math.max(0, until - performance.now())
-      const found = await watcher.until(wanted, isAnswer, { signal, timeoutMs: left })
+      const found = await watcher.until(wanted, isAnswer, { ...who, timeoutMs: left })
       return found ? answerOf(found) : upload
     },
 
-    /** Tells every further answer until the function returned is called; a function on Lambda can tell none. */
-    follow(wanted: Wanted, listener: (answer: Answer) => void, onClose: () => void): () => void {
+    /**
+     * Tells every further answer until the function returned is called; a function on Lambda can tell none. Throws what
+     * `Watcher.watch` throws.
+     */
+    follow(
+      wanted: Wanted,
+      listener: (answer: Answer) => void,
+      { caller, onClose }: { caller: string; onClose: () => void },
+    ): () => void {
       if (onLambda) {
         setImmediate(onClose)
         return () => {}
       }
-      return watcher.watch(wanted, (found) => found && listener(answerOf(found)), onClose)
+      return watcher.watch(wanted, (found) => found && listener(answerOf(found)), { caller, onClose })
     },
   }
 

@@ -37,8 +37,8 @@ const realClock: Clock = {
   },
 }
 
-const maxSubjects = 2_000
-const maxWatches = 10_000
+/** Each may be of a job of its own, and one query looks at all of these. */
+const maxWatches = 2_000
 
 /** An end is looked for so long before it is foreseen, and after. */
 const nearBeforeMs = 400
@@ -63,6 +63,7 @@ export function createWatcher({
 }) {
   const subjects = new Map<string, Watched>()
   const pace = createPace(clock.now)
+  const watchesBy = new Map<string, number>()
   let watches = 0
   let looking = false
   let woken = false
@@ -75,12 +76,13 @@ export function createWatcher({
 
     /**
      * Where a job stands as soon as that is enough, else when the time is up or the watcher is closed. Rejects with the
-     * signal's reason, or with RetryableFailure when the database has not once answered in that time.
+     * signal's reason, with what `watch` throws, or with RetryableFailure when the database has not once answered in that
+     * time.
      */
     async until(
       wanted: Wanted,
       isEnough: (found: ShownJob | undefined) => boolean,
-      { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+      { caller, signal, timeoutMs }: { caller: string; signal: AbortSignal; timeoutMs: number },
     ): Promise<ShownJob | undefined> {
       signal.throwIfAborted()
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -89,7 +91,7 @@ export function createWatcher({
         last = { found }
         if (isEnough(found)) resolve()
       }
-      const unwatch = watch(wanted, hear, resolve)
+      const unwatch = watch(wanted, hear, { caller, onClose: resolve })
       const cancel = clock.after(timeoutMs, resolve)
       const abort = () => resolve()
       signal.addEventListener('abort', abort)
@@ -124,36 +126,50 @@ export function createWatcher({
 
   /**
    * The listener is told where the job stands, now and whenever its revision changes, until the function returned is
-   * called. Throws RetryableFailure OVERLOADED when too much is watched already.
+   * called. Throws RetryableFailure OVERLOADED to a caller who has as many as are left for all others: there is always
+   * room for one who has none.
    */
-  function watch(wanted: Wanted, listener: Listener, onClose: () => void = () => {}): () => void {
+  function watch(
+    wanted: Wanted,
+    listener: Listener,
+    { caller, onClose = () => {} }: { caller: string; onClose?: () => void },
+  ): () => void {
     if (closed) {
       queueMicrotask(onClose)
       return () => {}
     }
+    const held = watchesBy.get(caller) ?? 0
+    if (held >= maxWatches - watches) {
+      throw new RetryableFailure('OVERLOADED', 'too many calls wait already: ask without waiting, or later')
+    }
     const watched = find(wanted)
     const watch = { listener, onClose }
     watched.watches.add(watch)
-    watches++
+    count(caller, 1)
     // That there is none may have changed a moment ago, by whoever asks now.
     if (!watched.seen?.found) watched.seen = undefined
     if (watched.seen) queueMicrotask(() => watched.watches.has(watch) && listener(watched.seen?.found))
     else schedule()
     return () => {
       if (!watched.watches.delete(watch)) return
-      watches--
+      count(caller, -1)
       // Whoever has heard something may want to hear more.
       if (watched.watches.size === 0) setImmediate(drop, watched)
     }
   }
 
+  function count(caller: string, more: number): void {
+    watches += more
+    const held = (watchesBy.get(caller) ?? 0) + more
+    if (held) watchesBy.set(caller, held)
+    else watchesBy.delete(caller)
+  }
+
   function find(wanted: Wanted): Watched {
     const subject = subjectOf(bucket, wanted)
     const known = subjects.get(subject.name)
-    if (watches >= maxWatches || (!known && subjects.size >= maxSubjects)) {
-      throw new RetryableFailure('OVERLOADED', 'Too many are waiting for results')
-    }
-    const watched = known ?? { ...subject, watches: new Set(), seen: undefined, outlook: {} }
+    if (known) return known
+    const watched = { ...subject, watches: new Set<Watch>(), seen: undefined, outlook: {} }
     subjects.set(subject.name, watched)
     return watched
   }

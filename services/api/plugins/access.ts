@@ -23,10 +23,16 @@ export interface AccessOptions {
   now?: () => number
 }
 
+const anyone = 'anyone'
 /** Digits of the digest by which a caller goes. */
 const callerDigits = 16
 /** Different unknown keys from one address, until it has to wait. One and the same again is no guess. */
 const guessesPerMinute = 20
+
+/** By whose name it is counted what is asked for: the caller's, or the address where keys are not asked for. */
+export function accountOf(request: FastifyRequest): string {
+  return request.caller === anyone ? request.ip : request.caller
+}
 
 /** Who may ask for what, and how often. */
 export function createAccess({ auth, requestsPerMinute, now = () => performance.now() }: AccessOptions) {
@@ -39,7 +45,7 @@ export function createAccess({ auth, requestsPerMinute, now = () => performance.
   return {
     /** Closes the routes registered after it: each must say its scope, and is answered to holders of a key with it. */
     close(app: FastifyInstance): void {
-      app.decorateRequest('caller', 'anyone')
+      app.decorateRequest('caller', anyone)
       app.addHook('onRoute', ({ url, config }) => {
         if (!config?.scope) throw new Error(`Expected config.scope at ${url}, which is closed`)
       })
@@ -51,7 +57,7 @@ export function createAccess({ auth, requestsPerMinute, now = () => performance.
 
   /** False: it has been answered why not. */
   function mayPass(request: FastifyRequest, reply: FastifyReply): boolean {
-    if (auth === 'none') return isInTime(request.ip, reply)
+    if (auth === 'none') return isInTime(request, reply)
     const { authorization } = request.headers
     // RFC 6750, section 3: an error is named only to who has shown something.
     if (authorization === undefined) {
@@ -73,12 +79,12 @@ export function createAccess({ auth, requestsPerMinute, now = () => performance.
       const challenge = `Bearer error="insufficient_scope", scope="${scope}"`
       return refuse(reply, challenge, 'FORBIDDEN', `the key lacks the scope ${scope}`)
     }
-    return isInTime(caller, reply)
+    return isInTime(request, reply)
   }
 
-  function isInTime(name: string, reply: FastifyReply): boolean {
+  function isInTime(request: FastifyRequest, reply: FastifyReply): boolean {
     if (requestsPerMinute === 0) return true
-    const { isOver, remaining, resetSeconds } = requests.take(name)
+    const { isOver, remaining, resetSeconds } = requests.take(accountOf(request))
     reply.header('ratelimit-policy', policy)
     reply.header('ratelimit', `"minute";r=${remaining};t=${resetSeconds}`)
     return !isOver || slowDown(reply, resetSeconds, `at most ${requestsPerMinute} requests a minute`)

@@ -4,11 +4,10 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { sendProblem } from './problem.ts'
 
 interface OverloadOptions {
-  /** Of those in flight, the ones that wait for something to happen, which costs next to nothing. */
+  /** Of those in flight, the ones that wait for something to happen, which costs next to nothing and has its own bound. */
   waiting(): number
   /** In flight and not waiting; as many as may queue for a connection to the database. */
   maxWorking?: number
-  maxInFlight?: number
   /** Mean of the last second; 0 for no limit. */
   maxEventLoopDelayMs?: number | undefined
 }
@@ -25,12 +24,12 @@ class Overload extends RetryableFailure {
  */
 export async function refuseOverload(
   app: FastifyInstance,
-  { waiting, maxWorking = 1_000, maxInFlight = 10_000, maxEventLoopDelayMs = 500 }: OverloadOptions,
+  { waiting, maxWorking = 1_000, maxEventLoopDelayMs = 500 }: OverloadOptions,
 ): Promise<void> {
   await app.register(underPressure, { maxEventLoopDelay: maxEventLoopDelayMs, customError: Overload })
   let inFlight = 0
   app.addHook('onRequest', (_request, reply, next) => {
-    if (inFlight >= maxInFlight || inFlight - waiting() >= maxWorking) return void sendProblem(reply, 'OVERLOADED')
+    if (inFlight - waiting() >= maxWorking) return void sendProblem(reply, 'OVERLOADED')
     inFlight++
     reply.raw.once('close', () => inFlight--)
     next()

@@ -7,6 +7,7 @@ import { clientSignal } from '../client-signal.ts'
 import { analysisExample } from '../examples.ts'
 import { type BucketAddress, readImageUrl } from '../image-url.ts'
 import type { Answer, Inquiry } from '../inquiry.ts'
+import { accountOf } from '../plugins/access.ts'
 import { sendProblem } from '../plugins/problem.ts'
 import { resultPath, retryAfterSeconds } from './results.ts'
 
@@ -75,7 +76,7 @@ export function analyzeRoutes({
         const signal = clientSignal(reply)
         // Of a picture that was just overwritten, an older version may be all that is received.
         const uploaded = await inquiry.uploadedVersion(wanted, signal)
-        const options = { signal, timeoutMs: waitMs }
+        const options = { caller: accountOf(request), signal, timeoutMs: waitMs }
         const answer = await inquiry.wait(
           { ...wanted, version: uploaded?.version ?? wanted.version },
           hasEnded,

@@ -10,6 +10,7 @@ import { createEventStream } from '../event-stream.ts'
 import { presignedResultExamples, streamExamples } from '../examples.ts'
 import { readImageKey } from '../image-key.ts'
 import type { Answer, Inquiry } from '../inquiry.ts'
+import { accountOf } from '../plugins/access.ts'
 import { presignedParameters, presignUrls } from '../presigned-url.ts'
 import { isOutdated } from '../result.ts'
 
@@ -82,7 +83,8 @@ export function resultRoutes({
             'The key stands in the path as it is or percent-encoded; a `+` is a `+`. Unfinished results come with ' +
             '`Retry-After`. Every result has an `ETag`; the same in `If-None-Match` is answered 304. `wait`, or ' +
             '`Prefer: wait=20`, holds the answer. With `Accept: text/event-stream` come `progress` events, each a Result, ' +
-            'until one named `end`. After an overwrite, the older version is answered until the newer is received.',
+            'until one named `end`. After an overwrite, the older version is answered until the newer is received. A key of ' +
+            'which very many calls are held is answered 503 to one more of those; without `wait` it is answered still.',
           params: Type.Object({ '*': Type.String({ description: 'The image key, beginning with uploads/' }) }),
           querystring: Query,
           headers: Type.Object({
@@ -120,7 +122,7 @@ export function resultRoutes({
         const seconds = wait ?? preferred ?? 0
         const ask = (signal: AbortSignal) =>
           seconds > 0
-            ? inquiry.wait(wanted, isEnough, { signal, timeoutMs: seconds * 1000 })
+            ? inquiry.wait(wanted, isEnough, { caller: accountOf(request), signal, timeoutMs: seconds * 1000 })
             : inquiry.now(wanted, signal)
         const answer = inquiry.remembered(wanted) ?? (await ask(clientSignal(reply)))
         const found = answer ?? notFound()
@@ -144,13 +146,14 @@ export function resultRoutes({
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<FastifyReply> {
-    const waiting = { signal: clientSignal(reply), timeoutMs: firstAnswerMs }
+    const caller = accountOf(request)
+    const waiting = { caller, signal: clientSignal(reply), timeoutMs: firstAnswerMs }
     const first = (await inquiry.wait(wanted, () => true, waiting)) ?? notFound()
     const { 'last-event-id': seen } = request.headers
     let last = typeof seen === 'string' ? seen : undefined
     // Which tells a browser not to come back.
     if (isFinal(first.result.status) && first.revision === last) return withoutBody(reply.code(204))
-    const unfollow = inquiry.follow(wanted, tell, () => events.end())
+    const unfollow = inquiry.follow(wanted, tell, { caller, onClose: () => events.end() })
     const events = createEventStream({ onEnd: unfollow })
     tell(first)
     return reply

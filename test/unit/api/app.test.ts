@@ -10,7 +10,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { readApiKeys } from '../../../services/api/api-key.ts'
 import { type AppOptions, createApp } from '../../../services/api/app.ts'
 import { apiOptions } from '../../api-options.ts'
-import { foundJob as foundJobOf, noResults, resultsOf } from '../../found-job.ts'
+import { fakeResults, foundJob as foundJobOf, noResults, resultsOf } from '../../found-job.ts'
 import { analysisOf, uploadOf } from '../../job.ts'
 
 const key = 'uploads/a.jpg'
@@ -255,6 +255,26 @@ test('readiness names the part that does not answer, in bounded time', async (t)
   const bothAway = await get(t, '/readyz', { pingBucket: never, pingDatabase: never })
   await assertProblem(bothAway, 503, 'DATABASE_UNAVAILABLE')
   assert.equal(bothAway.json().detail, 'no good answer from the database and the bucket')
+})
+
+test('one key whose calls are all held keeps nobody else from waiting, and nobody, itself included, from asking', async (t) => {
+  const results = fakeResults()
+  results.set(foundJob({ state: 'processing', etaSeconds: 60 }))
+  const app = await start(t, { results, auth: { keys: readApiKeys(`${apiKey},a-key-of-another:read`) } })
+  const ask = (key: string, query: string, headers = {}) =>
+    app.inject({ url: `${address}${query}`, headers: { authorization: `Bearer ${key}`, ...headers } })
+  const held = Array.from({ length: 1_500 }, () => ask(apiKey, '?wait=60'))
+  const refused = await Promise.any(held)
+  await assertProblem(refused, 503, 'OVERLOADED')
+  assert.equal(refused.headers['retry-after'], '5')
+  await assertProblem(await ask(apiKey, '', { accept: 'text/event-stream' }), 503, 'OVERLOADED')
+  for (const key of [apiKey, 'a-key-of-another']) assert.equal((await ask(key, '')).statusCode, 200)
+  const other = [ask('a-key-of-another', '?wait=60'), ask('a-key-of-another', '', { accept: 'text/event-stream' })]
+  results.set(foundJob({ state: 'canceled', updatedAt: new Date() }))
+  for (const answer of await Promise.all(other))
+    assert.deepEqual([answer.statusCode, /canceled/.test(answer.body)], [200, true])
+  const statuses = (await Promise.all(held)).map(({ statusCode }) => statusCode)
+  assert.equal(statuses.filter((status) => status === 200).length, 1_000)
 })
 
 test('however many ask for what is open to everyone, nobody else is refused', async (t) => {

@@ -18,7 +18,8 @@ test('on AWS Lambda nobody waits for longer than API Gateway does, and a stream 
     onLambda: true,
   })
   const { signal } = new AbortController()
-  for (const timeoutMs of [60_000, 10_000]) await inquiry.wait({ key }, () => true, { signal, timeoutMs })
+  for (const timeoutMs of [60_000, 10_000])
+    await inquiry.wait({ key }, () => true, { caller: 'an app', signal, timeoutMs })
   assert.deepEqual(asked, [25_000, 10_000])
-  await new Promise<void>((resolve) => inquiry.follow({ key }, () => {}, resolve))
+  await new Promise<void>((onClose) => inquiry.follow({ key }, () => {}, { caller: 'an app', onClose }))
 })

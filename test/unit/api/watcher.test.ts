@@ -11,6 +11,7 @@ import { bucket } from '../../job.ts'
 
 const key = 'uploads/a.jpg'
 const { signal } = new AbortController()
+const caller = 'an app'
 const hasEnded = (found: ShownJob | undefined) => found !== undefined && isFinal(found.job.state)
 
 /** A clock that goes only when it is told to, and a watcher by it. */
@@ -54,7 +55,9 @@ function start(_t: TestContext) {
 test('500 who wait for one job are answered together, and the row is read once', async (t) => {
   const { watcher, results, pass, at } = start(t)
   results.set(foundJob(key, { state: 'processing', stage: 'composing', etaSeconds: 30, updatedAt: at() }))
-  const waiting = Array.from({ length: 500 }, () => watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 }))
+  const waiting = Array.from({ length: 500 }, () =>
+    watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 }),
+  )
   await pass(10_000)
   assert.equal(results.rowsAsked, 0)
   assert.ok(results.standingsAsked <= 21, `${results.standingsAsked} looks in 10 s`)
@@ -74,7 +77,7 @@ for (const [what, job] of [
     const { watcher, results, pass, at } = start(t)
     results.set(foundJob(key, { ...job, updatedAt: at() }))
     let told = false
-    const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 }).then(() => (told = true))
+    const waiting = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 }).then(() => (told = true))
     await pass(730)
     results.set(succeededJob(key, { updatedAt: at() }))
     await pass(150)
@@ -86,7 +89,7 @@ for (const [what, job] of [
 test('an estimate grows old: the end is looked for when it has come near', async (t) => {
   const { watcher, results, pass, at } = start(t)
   results.set(foundJob(key, { state: 'processing', stage: 'composing', etaSeconds: 8, updatedAt: at() }))
-  const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
+  const waiting = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 })
   await pass(7_400)
   const early = results.standingsAsked
   assert.ok(early <= 15, `${early} looks`)
@@ -103,7 +106,7 @@ test('queries never pass two a second by more than those saved, though ends are 
   for (let second = 0; second < 120; second++) {
     const name = `uploads/${second}.jpg`
     results.set(foundJob(name, { state: 'processing', stage: 'storing', updatedAt: at() }))
-    watcher.until({ key: name }, hasEnded, { signal, timeoutMs: 60_000 }).catch(() => {})
+    watcher.until({ key: name }, hasEnded, { caller, signal, timeoutMs: 60_000 }).catch(() => {})
     await pass(500)
     results.set(succeededJob(name, { updatedAt: at() }))
     await pass(500)
@@ -115,7 +118,7 @@ test('queries never pass two a second by more than those saved, though ends are 
 test('a job that should have ended long ago does not use up what is saved', async (t) => {
   const { watcher, results, pass, at } = start(t)
   results.set(foundJob(key, { state: 'processing', stage: 'storing', updatedAt: at(60_000) }))
-  watcher.until({ key }, hasEnded, { signal, timeoutMs: 600_000 }).catch(() => {})
+  watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 600_000 }).catch(() => {})
   await pass(10_000)
   assert.ok(results.standingsAsked <= 21, `${results.standingsAsked} looks in 10 s`)
 })
@@ -125,7 +128,7 @@ test('who comes new is answered at once, however many have come before', async (
   for (let n = 0; n < 60; n++) {
     const key = `uploads/${n}.jpg`
     results.set(succeededJob(key, { updatedAt: at() }))
-    const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
+    const waiting = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 })
     await pass(100)
     const found = await Promise.race([waiting, undefined])
     assert.equal(found?.job.state, 'succeeded', `the ${n}th`)
@@ -136,7 +139,7 @@ test('while nobody waits there is no timer and no query', async (t) => {
   const { watcher, results, pass, timers } = start(t)
   await pass(10_000)
   assert.deepEqual([results.standingsAsked, timers()], [0, 0])
-  const stop = watcher.watch({ key }, () => {})
+  const stop = watcher.watch({ key }, () => {}, { caller })
   await pass(1_000)
   assert.ok(results.standingsAsked > 0)
   stop()
@@ -149,7 +152,7 @@ test('a listener hears of every revision once; one that comes later hears what i
   const { watcher, results, pass, at } = start(t)
   const heard: (string | undefined)[] = []
   const hear = (found: ShownJob | undefined) => heard.push(found && `${found.job.state} ${found.job.progress}`)
-  watcher.watch({ key }, hear)
+  watcher.watch({ key }, hear, { caller })
   await pass(1_000)
   results.set(foundJob(key, { state: 'queued', updatedAt: at() }))
   await pass(2_000)
@@ -159,7 +162,7 @@ test('a listener hears of every revision once; one that comes later hears what i
   await pass(2_000)
   assert.deepEqual(heard, [undefined, 'queued 0', 'processing 0.5', 'succeeded 1'])
   const asked = results.standingsAsked
-  watcher.watch({ key }, hear)
+  watcher.watch({ key }, hear, { caller })
   await nextTurn()
   assert.equal(heard.at(-1), 'succeeded 1')
   assert.equal(results.standingsAsked, asked)
@@ -169,8 +172,8 @@ test('a newer version is the answer unless one is named', async (t) => {
   const { watcher, results, pass, at } = start(t)
   const job = { state: 'processing', updatedAt: at() } as const
   results.set(foundJob(key, { ...job, version: 'v1', sequencer: '01' }))
-  const any = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
-  const first = watcher.until({ key, version: 'v1' }, hasEnded, { signal, timeoutMs: 60_000 })
+  const any = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 })
+  const first = watcher.until({ key, version: 'v1' }, hasEnded, { caller, signal, timeoutMs: 60_000 })
   await pass(2_000)
   results.set(succeededJob(key, { version: 'v2', sequencer: '02', updatedAt: at() }))
   await pass(2_000)
@@ -183,7 +186,7 @@ test('a newer version is the answer unless one is named', async (t) => {
 test('when the time is up the job is answered as it stands', async (t) => {
   const { watcher, results, pass } = start(t)
   results.set(foundJob(key, { state: 'processing', progress: 0.25 }))
-  const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 20_000 })
+  const waiting = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 20_000 })
   await pass(20_000)
   assert.equal((await waiting)?.job.progress, 0.25)
 })
@@ -191,11 +194,11 @@ test('when the time is up the job is answered as it stands', async (t) => {
 test('a database that is away is asked again ever less often, and who waits is answered when it is back', async (t) => {
   const { watcher, results, errors, pass, at } = start(t)
   results.set(foundJob(key, { state: 'processing', updatedAt: at() }))
-  const early = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
+  const early = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 })
   await pass(1_000)
   results.failure = new RetryableFailure('DATABASE_UNAVAILABLE', 'gone')
   const asked = results.standingsAsked
-  const late = watcher.until({ key: 'uploads/b.jpg' }, hasEnded, { signal, timeoutMs: 20_000 })
+  const late = watcher.until({ key: 'uploads/b.jpg' }, hasEnded, { caller, signal, timeoutMs: 20_000 })
   late.catch(() => {})
   await pass(30_000)
   assert.ok(results.standingsAsked - asked <= 10, `${results.standingsAsked - asked} tries in 30 s`)
@@ -210,7 +213,7 @@ test('a database that is away is asked again ever less often, and who waits is a
 test('who goes away is watched no longer', async (t) => {
   const { watcher, pass, timers } = start(t)
   const client = new AbortController()
-  const waiting = watcher.until({ key }, hasEnded, { signal: client.signal, timeoutMs: 60_000 })
+  const waiting = watcher.until({ key }, hasEnded, { caller, signal: client.signal, timeoutMs: 60_000 })
   await pass(100)
   client.abort(new Error('gone'))
   await assert.rejects(waiting, /gone/)
@@ -221,38 +224,49 @@ test('who goes away is watched no longer', async (t) => {
 test('closing answers all who wait with what is known, and whoever comes after', async (t) => {
   const { watcher, results, pass, timers } = start(t)
   results.set(foundJob(key, { state: 'processing' }))
-  const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
+  const waiting = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 })
   let ended = false
-  watcher.watch(
-    { key },
-    () => {},
-    () => (ended = true),
-  )
+  watcher.watch({ key }, () => {}, { caller, onClose: () => (ended = true) })
   await pass(100)
   watcher.close()
   assert.equal((await waiting)?.job.state, 'processing')
   assert.ok(ended)
-  await assert.rejects(watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 }), RetryableFailure)
+  await assert.rejects(watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 }), RetryableFailure)
   await nextTurn()
   assert.equal(timers(), 0)
 })
 
-test('what is watched is bounded, and one who leaves makes room', async (t) => {
+test('a caller may have as many watched as it leaves to others, so that there is room for all; one who leaves makes some', async (t) => {
   const { watcher } = start(t)
-  const stops = Array.from({ length: 2_000 }, (_, n) => watcher.watch({ key: `uploads/${n}` }, () => {}))
   const isFull = (error: RetryableFailure) => error.code === 'OVERLOADED'
-  assert.throws(() => watcher.watch({ key }, () => {}), isFull)
-  stops.push(watcher.watch({ key: 'uploads/7' }, () => {}))
-  stops[3]!()
-  await nextTurn()
-  stops.push(watcher.watch({ key }, () => {}))
-  for (const stop of stops) stop()
+  let asked = 0
+  const one = (caller: string) => watcher.watch({ key: `uploads/${asked++}` }, () => {}, { caller })
+  /** As many as it may, and how many that are. */
+  const fill = (caller: string) => {
+    const stops: (() => void)[] = []
+    assert.throws(() => {
+      for (;;) stops.push(one(caller))
+    }, isFull)
+    return stops
+  }
+  const first = fill('a greedy app')
+  const second = fill('another')
+  assert.deepEqual([first.length, second.length, watcher.waiting()], [1_000, 500, 1_500])
+  for (let n = 0; n < 20; n++) one(`app ${n}`)
+  assert.throws(() => one('a greedy app'), isFull)
+  for (const stop of first) stop()
+  first[0]!()
+  assert.equal(watcher.waiting(), 520)
+  const again = fill('a greedy app')
+  assert.equal(again.length, 740)
+  again[0]!()
+  one('a greedy app')
 })
 
 test('waking it has it look at once', async (t) => {
   const { watcher, results, pass, at } = start(t)
   results.set(foundJob(key, { state: 'processing', etaSeconds: 60, updatedAt: at() }))
-  const waiting = watcher.until({ key }, hasEnded, { signal, timeoutMs: 60_000 })
+  const waiting = watcher.until({ key }, hasEnded, { caller, signal, timeoutMs: 60_000 })
   await pass(2_450)
   results.set(foundJob(key, { state: 'canceled', updatedAt: at() }))
   watcher.wake()
