@@ -1,3 +1,6 @@
+/** Milliseconds that a timer can take: 24 days. It fires at once for more. */
+const longestTimer = 2 ** 31 - 1
+
 export type Clock = typeof systemClock
 
 export const systemClock = {
@@ -35,8 +38,8 @@ function abortReason(signal: AbortSignal): unknown {
 }
 
 /**
- * Aborts when `outer` does, and when it has run for so long since its last start: AbortSignal.any and AbortSignal.timeout
- * are not on every platform.
+ * Aborts when `outer` does, and when it has run for so long since its last start; never, where that is longer than a timer
+ * can take. AbortSignal.any and AbortSignal.timeout are not on every platform.
  */
 export function createDeadline(milliseconds: number, outer: AbortSignal | undefined) {
   const controller = new AbortController()
@@ -49,7 +52,7 @@ export function createDeadline(milliseconds: number, outer: AbortSignal | undefi
     signal: controller.signal,
     start(): void {
       stop()
-      timer = setTimeout(abort, milliseconds)
+      if (milliseconds <= longestTimer) timer = setTimeout(abort, milliseconds)
     },
     stop,
     /** Whatever still uses the signal is ended. */
