@@ -41,7 +41,7 @@ command
   .description('requests per second of the API beside a bare Fastify route, and many clients that wait for one result')
   .option('--results <number>', 'finished results in the database', readCount, 100_000)
   .option('--seconds <number>', 'length of each of three rounds', readCount, 5)
-  .option('--clients <number>', 'that wait at once', readCount, 500)
+  .option('--clients <number>', 'that wait at once; the API holds 1,000 of one key', readCount, 500)
   .option('--json', 'print one JSON object')
   .action(async ({ json, ...options }: { results: number; seconds: number; clients: number; json?: boolean }) => {
     await provideMariadb(say)

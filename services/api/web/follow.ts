@@ -55,7 +55,7 @@ export async function follow({ key, version, take, session, signal, onResult, on
       if (error instanceof Event) continue
       if (!(error instanceof PromenadeError && error.retryable)) throw error
       failures++
-      // The service ends every stream some time, and is back at once; not so when it asks for time.
+      // One connection may be lost by chance, and the next be there at once; not so when the service asks for time.
       if (failures > 1 || error.retryAfterSeconds) onLost(error)
       const milliseconds = Math.min(backoff.firstMs * 2 ** (failures - 1), backoff.mostMs)
       await untilOnline(Math.max(milliseconds, (error.retryAfterSeconds ?? 0) * 1000), signal)

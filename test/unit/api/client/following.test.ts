@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
+import { createApp } from '../../../../services/api/app.ts'
 import { createPromenadeClient, type Result } from '../../../../services/api/client/client.ts'
+import { apiOptions } from '../../../api-options.ts'
+import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
 import { all, answer, createQuickClock, lost, type Step, startScriptedApi } from '../../../scripted-api.ts'
 
 const key = 'uploads/a.jpg'
@@ -96,12 +99,90 @@ test('stream tells results as they come, and takes up after the last one when it
       response.end(event('end', '3', done))
     },
   ])
-  assert.deepEqual(await all(client.stream(key)), [queued, processing, done])
+  const interruptions: string[] = []
+  const onInterruption = ({ message }: Error) => interruptions.push(message)
+  assert.deepEqual(await all(client.stream(key, { onInterruption })), [queued, processing, done])
   assert.deepEqual(
     received.map(({ headers }) => [headers.accept, headers['last-event-id']]),
     [undefined, '1', '1', '2'].map((id) => ['text/event-stream', id]),
   )
-  assert.deepEqual(clock.slept, [375, 750, 1_375])
+  assert.deepEqual(clock.slept, [375, 750, 1_000])
+  assert.equal(interruptions.length, 2, 'an end in good order is none')
+})
+
+test('a stream that ends in good order and brings nothing new is gone on with by calls that are held', async (t) => {
+  const { client, received, clock } = await start(t, [
+    (response) => {
+      open(response)
+      response.end(event('progress', '1', queued))
+    },
+    (response) => {
+      open(response)
+      response.end()
+    },
+    answer(304, undefined, { etag: 'W/"1"' }),
+    answer(200, processing, { etag: 'W/"2"' }),
+    answer(200, done),
+  ])
+  const onInterruption = () => assert.fail('nothing has gone wrong')
+  assert.deepEqual(await all(client.stream(key, { onInterruption })), [queued, processing, done])
+  assert.deepEqual(
+    received.map(({ url, headers }) => [url, headers['last-event-id'], headers['if-none-match']]),
+    [
+      [path, undefined, undefined],
+      [path, '1', undefined],
+      [`${path}?wait=25`, undefined, 'W/"1"'],
+      [`${path}?wait=25`, undefined, 'W/"1"'],
+      [`${path}?wait=25`, undefined, 'W/"2"'],
+    ],
+  )
+  assert.equal(clock.slept[0], 1_000)
+})
+
+test('where a stream ends with its first event, as on AWS Lambda, the end is heard of at once all the same', async (t) => {
+  const results = fakeResults()
+  results.set(foundJob(key, { updatedAt: new Date() }))
+  const app = await createApp(apiOptions({ results, onLambda: true }))
+  t.after(() => app.close())
+  const baseUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+  const client = createPromenadeClient({ baseUrl }, createQuickClock())
+  const onInterruption = () => assert.fail('nothing has gone wrong')
+  const seen: string[] = []
+  let endedAt = 0
+  setTimeout(() => results.set(foundJob(key, { state: 'processing', stage: 'storing', updatedAt: new Date() })), 300)
+  setTimeout(() => {
+    endedAt = performance.now()
+    results.set(succeededJob(key, { updatedAt: new Date() }))
+  }, 1_000)
+  for await (const { status } of client.stream(key, { onInterruption, imageUrl: 'presigned' })) seen.push(status)
+  assert.deepEqual(seen, ['queued', 'processing', 'succeeded'])
+  assert.ok(performance.now() - endedAt < 3_000)
+})
+
+test('what the API has no room to hold is asked for without, ever less often, and is no interruption', async (t) => {
+  const full = { ...away, code: 'OVERLOADED' }
+  const { client, received, clock } = await start(t, [
+    answer(503, full, { 'retry-after': '5' }),
+    answer(200, queued, { etag: 'W/"1"', 'retry-after': '2' }),
+    answer(503, full, { 'retry-after': '5' }),
+    answer(304, undefined, { etag: 'W/"1"' }),
+    answer(200, done),
+  ])
+  const onInterruption = () => assert.fail('nothing has gone wrong')
+  assert.deepEqual(await all(client.stream(key, { onInterruption })), [queued, done])
+  assert.deepEqual(
+    received.map(({ url }) => url),
+    [path, `${path}?wait=0`, `${path}?wait=25`, `${path}?wait=0`, `${path}?wait=25`],
+  )
+  assert.deepEqual(clock.slept, [5_375, 500, 5_375, 500])
+})
+
+test('where not even that is answered, it is an interruption', async (t) => {
+  const full = answer(503, { ...away, code: 'OVERLOADED' }, { 'retry-after': '5' })
+  const { client } = await start(t, [full, full, answer(200, done)])
+  const interruptions: string[] = []
+  assert.deepEqual(await client.wait(key, { onInterruption: ({ code }) => interruptions.push(code) }), done)
+  assert.deepEqual(interruptions, ['OVERLOADED'])
 })
 
 test('leaving a stream ends its connection', async (t) => {

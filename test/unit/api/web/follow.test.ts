@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createApp } from '../../../../services/api/app.ts'
+import { createPromenadeClient } from '../../../../services/api/client/client.ts'
+import { follow } from '../../../../services/api/web/follow.ts'
+import type { Session } from '../../../../services/api/web/session.ts'
+import { apiOptions } from '../../../api-options.ts'
+import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
+import { startTcpProxy } from '../../../tcp-proxy.ts'
+
+const key = 'uploads/a.jpg'
+
+// A window hears of `online` and `offline`.
+const window = new EventTarget()
+Object.assign(globalThis, { addEventListener: window.addEventListener.bind(window) })
+
+for (const onLambda of [true, false]) {
+  test(`work is followed to its end without a word of lost connections${onLambda ? ' on AWS Lambda' : ''}`, async (t) => {
+    const results = fakeResults()
+    results.set(foundJob(key, { updatedAt: new Date() }))
+    const app = await createApp(apiOptions({ results, onLambda }))
+    t.after(() => app.close())
+    const baseUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+    const seen: string[] = []
+    const lost: unknown[] = []
+    const ended = follow({
+      ...{ key, version: undefined, take: 0, signal: t.signal },
+      session: { with: (use) => use(createPromenadeClient({ baseUrl }) as never) } as Session,
+      onResult: ({ status }) => seen.push(status),
+      onLost: (error) => lost.push(error),
+    })
+    while (seen.length < 1) await sleep(10)
+    // Longer than any stream there asks its clients to stay away.
+    await sleep(onLambda ? 3_500 : 0)
+    results.set(foundJob(key, { state: 'processing', stage: 'storing', updatedAt: new Date() }))
+    while (seen.length < 2) await sleep(10)
+    results.set(succeededJob(key, { updatedAt: new Date() }))
+    assert.equal((await ended).status, 'succeeded')
+    assert.deepEqual(seen, ['queued', 'processing', 'succeeded'])
+    assert.deepEqual(lost, [])
+  })
+}
+
+test('a service that stays away is told of, and its return is by the next result', async (t) => {
+  const results = fakeResults()
+  results.set(foundJob(key, { updatedAt: new Date() }))
+  const app = await createApp(apiOptions({ results }))
+  const wire = await startTcpProxy(Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port))
+  t.after(async () => {
+    await wire.close()
+    await app.close()
+  })
+  const told: (string | undefined)[] = []
+  const baseUrl = `http://127.0.0.1:${wire.port}`
+  const ended = follow({
+    ...{ key, version: undefined, take: 0, signal: t.signal },
+    session: { with: (use) => use(createPromenadeClient({ baseUrl }) as never) } as Session,
+    onResult: ({ status }) => told.push(status),
+    onLost: (error) => told.push(error?.code),
+  })
+  while (told.length < 1) await sleep(10)
+  wire.reset()
+  while (told.length < 2) await sleep(10)
+  wire.pass()
+  results.set(succeededJob(key, { updatedAt: new Date() }))
+  await ended
+  assert.deepEqual([...new Set(told)], ['queued', 'NETWORK_ERROR', 'succeeded'])
+})
