@@ -153,7 +153,9 @@ export function resultRoutes({
     let last = typeof seen === 'string' ? seen : undefined
     // Which tells a browser not to come back.
     if (isFinal(first.result.status) && first.revision === last) return withoutBody(reply.code(204))
-    const unfollow = inquiry.follow(wanted, tell, { caller, onClose: () => events.end() })
+    /** Each event waits for the one before it, and the end for all of them. */
+    let told = Promise.resolve()
+    const unfollow = inquiry.follow(wanted, tell, { caller, onClose: () => void told.then(() => events.end()) })
     const events = createEventStream({ onEnd: unfollow })
     tell(first)
     return reply
@@ -169,13 +171,13 @@ export function resultRoutes({
       const isLast = isFinal(result.status)
       if (last !== undefined && (revision === last || (!isLast && isOutdated(revision, last)))) return
       last = revision
-      present(answer).then(
-        (data) => {
+      told = told
+        .then(() => present(answer))
+        .then((data) => {
           events.send({ event: isLast ? 'end' : 'progress', id: revision, data })
           if (isLast) events.end()
-        },
-        (error) => events.stream.destroy(error),
-      )
+        })
+        .catch((error: Error) => void events.stream.destroy(error))
     }
   }
 }

@@ -8,6 +8,8 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { createApp } from '../../../../services/api/app.ts'
 import { apiOptions } from '../../../api-options.ts'
 import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
+import { bucket } from '../../../job.ts'
+import { testPresigner } from '../../../presigner.ts'
 
 const key = 'uploads/a.jpg'
 const address = `/v1/results/${key}`
@@ -204,6 +206,31 @@ test('events of what was never uploaded are a problem, and those of HEAD are non
   const refused = { accept: 'application/json, text/event-stream;q=0' }
   assert.equal((await app.inject({ url: address, headers: refused })).json().status, 'processing')
 })
+
+for (const onLambda of [true, false]) {
+  test(`a stream that is ended while its first event is signed has that event${onLambda ? ', as each on AWS Lambda' : ''}`, async (t) => {
+    const results = fakeResults()
+    results.set(processing({ updatedAt: new Date() }))
+    const { get, ...others } = testPresigner(bucket)
+    const signing = Promise.withResolvers<void>()
+    const presigner: typeof others & { get: typeof get } = {
+      ...others,
+      async get(download) {
+        signing.resolve()
+        await sleep(100)
+        return get(download)
+      },
+    }
+    const app = await createApp(apiOptions({ results, presigner, onLambda }))
+    t.after(() => app.close())
+    const streaming = app.inject({ url: `${address}?image_url=presigned`, headers: events })
+    await signing.promise
+    if (!onLambda) await app.close()
+    const [first, ...more] = eventsOf((await streaming).body)
+    assert.match(first!.data.image_url, /X-Amz-Signature/)
+    assert.deepEqual(more, [])
+  })
+}
 
 function eventsOf(body: string) {
   return body
