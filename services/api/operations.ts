@@ -1,6 +1,7 @@
 import type { QueueDepth } from '#shared/aws/queue.ts'
 import type { Consumers, SeenConsumer } from '#shared/db/consumers.ts'
 import type { Figures, FiguresReader } from '#shared/db/figures.ts'
+import { readTogether } from './read-together.ts'
 
 export type OperationsReader = ReturnType<typeof createOperationsReader>
 
@@ -13,7 +14,7 @@ export function createOperationsReader({
   consumers,
   depths,
   logger,
-  now = () => performance.now(),
+  now,
 }: {
   figures: Pick<FiguresReader, 'read'>
   consumers: Pick<Consumers, 'list'>
@@ -21,10 +22,8 @@ export function createOperationsReader({
   depths: { uploads: () => Promise<QueueDepth>; deadLetters?: (() => Promise<QueueDepth>) | undefined }
   logger: { warn(fields: object, message: string): void }
   /** Milliseconds. */
-  now?: () => number
+  now?: (() => number) | undefined
 }) {
-  let known: { answer: ReturnType<typeof readAll>; until: number } | undefined
-
   async function readAll() {
     const [read, seen, uploads, deadLetters] = await Promise.all([
       figures.read(),
@@ -47,26 +46,8 @@ export function createOperationsReader({
     })
   }
 
-  return {
-    /**
-     * All who ask while it is being read, or soon after, hear the same; after a failure it is read at once. Rejects with what
-     * `Database.run` throws.
-     */
-    read(): ReturnType<typeof readAll> {
-      if (known && now() < known.until) return known.answer
-      const reading = { answer: readAll(), until: Number.POSITIVE_INFINITY }
-      known = reading
-      reading.answer.then(
-        () => {
-          reading.until = now() + keptMs
-        },
-        () => {
-          reading.until = 0
-        },
-      )
-      return reading.answer
-    },
-  }
+  /** Rejects with what `Database.run` throws. */
+  return { read: readTogether(readAll, { keptMs, now }) }
 }
 
 function figuresOf({ at, queued, processing, oldestSeconds, failures: { since, byCode }, recent }: Figures) {

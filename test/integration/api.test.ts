@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { eq } from 'drizzle-orm'
 import Value from 'typebox/value'
@@ -23,6 +24,8 @@ import { analysisOf, uploadOf } from '../job.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 
 const leaseSeconds = 60
+/** So old may the answer of `/readyz` be. */
+const readinessKeptMs = 1_000
 
 let stack: Stack
 let proxy: TcpProxy
@@ -150,6 +153,7 @@ test('a database that hangs is 503 to the caller, and the next call after it is 
   const key = 'uploads/outage.jpg'
   await jobs.receive(uploadOf(key, { bucket }))
   assert.equal((await get('/readyz')).status, 200)
+  await sleep(readinessKeptMs)
   proxy.hold()
   const [result, ready] = await Promise.all([get(`/v1/results/${key}`), get('/readyz')])
   for (const { status, headers, body } of [result, ready]) {
@@ -160,6 +164,7 @@ test('a database that hangs is 503 to the caller, and the next call after it is 
   }
   proxy.pass()
   assert.equal((await get(`/v1/results/${key}`)).status, 200)
+  await sleep(readinessKeptMs)
   assert.equal((await get('/readyz')).status, 200)
 })
 

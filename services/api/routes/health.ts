@@ -5,9 +5,13 @@ import type { ErrorCode } from '#shared/contract/error-code.ts'
 import type { Database } from '#shared/db/client.ts'
 import { withDeadline } from '#shared/deadline.ts'
 import { sendProblem } from '../plugins/problem.ts'
+import { readTogether } from '../read-together.ts'
 
 /** Below the time after which load balancers and Kubernetes give up, so that the answer names the part. */
 const timeoutMs = 2_000
+
+/** However many ask, each part is looked at once in this time. */
+const keptMs = 1_000
 
 const isLate = () => new Error(`no answer within ${timeoutMs} ms`)
 
@@ -17,16 +21,38 @@ const Health = Type.Object({ status: Type.Literal('ok') }, { description: 'It is
 export function healthRoutes({
   database,
   objects,
+  now,
 }: {
   database: Pick<Database, 'ping'>
   objects: Pick<ObjectStore, 'ping'>
+  /** Milliseconds. */
+  now?: () => number
 }): FastifyPluginAsyncTypebox {
-  const parts: { name: string; code: ErrorCode; ping: (signal: AbortSignal) => Promise<void> }[] = [
+  const parts: { name: string; code: ErrorCode; ping: () => Promise<void> }[] = [
     { name: 'the database', code: 'DATABASE_UNAVAILABLE', ping: () => database.ping() },
-    { name: 'the bucket', code: 'STORAGE_UNAVAILABLE', ping: (signal) => objects.ping(signal) },
+    { name: 'the bucket', code: 'STORAGE_UNAVAILABLE', ping: () => objects.ping(AbortSignal.timeout(timeoutMs)) },
   ]
 
   return async (app) => {
+    let lastAway = ''
+
+    /** What is away; it is logged when that changes. */
+    const look = readTogether(
+      async () => {
+        const answers = await Promise.allSettled(parts.map(({ ping }) => withDeadline(ping(), timeoutMs, isLate)))
+        const away = parts.filter((_, index) => answers[index]!.status === 'rejected')
+        const names = away.map(({ name }) => name).join(' and ')
+        if (names !== lastAway) {
+          const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []))
+          if (names) app.log.warn({ err: new AggregateError(reasons, 'not ready') }, 'not ready')
+          else app.log.info('ready again')
+        }
+        lastAway = names
+        return away[0] && { code: away[0].code, names }
+      },
+      { keptMs, now },
+    )
+
     app.get(
       '/healthz',
       {
@@ -47,21 +73,14 @@ export function healthRoutes({
         schema: {
           operationId: 'getReadiness',
           summary: 'The database and the bucket answer',
+          description: 'The answer may be a second old.',
           tags: ['Operation'],
           response: { 200: Health },
         },
       },
-      async (request, reply) => {
-        const answers = await Promise.allSettled(
-          parts.map(({ ping }) => withDeadline(ping(request.signal), timeoutMs, isLate)),
-        )
-        const away = parts.filter((_, index) => answers[index]!.status === 'rejected')
-        if (away[0]) {
-          const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []))
-          request.log.warn({ err: new AggregateError(reasons, 'not ready') }, 'not ready')
-          const names = away.map(({ name }) => name).join(' and ')
-          return sendProblem(reply, away[0].code, { detail: `no good answer from ${names}` })
-        }
+      async (_request, reply) => {
+        const away = await look()
+        if (away) return sendProblem(reply, away.code, { detail: `no good answer from ${away.names}` })
         return { status: 'ok' as const }
       },
     )

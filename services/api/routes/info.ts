@@ -2,8 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { Results } from '#shared/db/results.ts'
 import packageJson from '../../../package.json' with { type: 'json' }
+import { readTogether } from '../read-together.ts'
 
-const cacheMs = 60_000
+const keptMs = 60_000
 
 const Model = Type.Object({ name: Type.String(), revision: Type.String() })
 const Info = Type.Object(
@@ -37,7 +38,7 @@ export function infoRoutes({
   results: Pick<Results, 'models'>
   now?: (() => number) | undefined
 }): FastifyPluginAsyncTypebox {
-  let known: { models: ReturnType<Results['models']>; until: number } | undefined
+  const readModels = readTogether(() => results.models(), { keptMs, now })
 
   return async (app) => {
     app.get(
@@ -52,9 +53,7 @@ export function infoRoutes({
         },
       },
       async (request) => {
-        if (!known || now() >= known.until) known = { models: results.models(), until: now() + cacheMs }
-        const models = await known.models.catch((error: unknown) => {
-          known = undefined
+        const models = await readModels().catch((error: unknown) => {
           // The versions are worth telling without the database too.
           request.log.warn({ err: error }, 'the models are not known')
           return undefined
