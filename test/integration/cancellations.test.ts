@@ -107,6 +107,25 @@ test('a version that is canceled before its event has come is the newest of its 
   assert.equal((await whole.get(key)).body.version, second)
 })
 
+test('without a version it is what was uploaded last that is canceled, whatever has become of what came before', async () => {
+  for (const isDone of [true, false]) {
+    const key = `uploads/cancel/newer than ${isDone ? 'done' : 'in work'}.jpg`
+    if (isDone) await whole.analysed(key)
+    else await whole.jobs.claim(await received(key), { token: 'a', leaseSeconds })
+    const before = (await whole.results.find({ key }))!.job
+    await whole.upload(key, Buffer.from('another'))
+    for (const take of [undefined, 0]) {
+      const { status, body } = await whole.post(path, { key, take })
+      assert.deepEqual([status, body.status], [200, 'canceled'])
+      assert.notEqual(body.version, before.version)
+    }
+    assert.equal((await whole.results.find({ key, version: before.version }))?.job.state, before.state)
+    assert.equal((await whole.post(path, { key, version: before.version })).status, isDone ? 409 : 200)
+    await whole.withConsumer({}, whole.drained)
+    assert.equal((await whole.get(key)).body.status, 'canceled')
+  }
+})
+
 test('the same bytes put back after a cancellation are made music of; announced late, they are not', async () => {
   const key = 'uploads/cancel/put back.jpg'
   await whole.upload(key)

@@ -44,16 +44,17 @@ export function cancellationRoutes({
           summary: 'Stop a queued or running job',
           description:
             'Nothing is recorded of it after that; music that is stored already stays, with no result that names it. ' +
-            'Repeated, it is answered the same. A job that has succeeded or failed is a CONFLICT.',
+            'Repeated, it is answered the same. A job that has succeeded or failed is a CONFLICT. Without `version` it is what ' +
+            'was uploaded last, also when that has not been received.',
           headers: idempotencyHeaders,
           body: Cancellation,
           response: { 200: Type.Ref('Result') },
         },
       },
       async (request, reply) => {
-        const wanted = request.body
-        checkImageKey(wanted.key)
-        const found = (await orders.cancel(wanted)) ?? (await cancelUpload(wanted, clientSignal(reply)))
+        checkImageKey(request.body.key)
+        const signal = clientSignal(reply)
+        const found = await cancel(request.body, signal)
         if (!found) throw new PermanentFailure('RESULT_NOT_FOUND', 'there is no such picture, or no such take on it')
         const { state } = found.job
         if (state !== 'canceled') {
@@ -65,10 +66,13 @@ export function cancellationRoutes({
     )
   }
 
-  /** Uploaded, and its event has not come. */
-  async function cancelUpload(wanted: Wanted, signal: AbortSignal): Promise<FoundJob | undefined> {
-    if (wanted.take) return undefined
-    const upload = await findUpload(objects, wanted, signal)
+  async function cancel(wanted: Wanted, signal: AbortSignal): Promise<FoundJob | undefined> {
+    const { version, take = 0 } = wanted
+    // Its event may not have come, while an older version has a job.
+    const newest = version === undefined && take === 0 ? await findUpload(objects, wanted, signal) : undefined
+    const found = await orders.cancel({ ...wanted, version: newest?.version ?? version })
+    if (found || take > 0) return found
+    const upload = newest ?? (await findUpload(objects, wanted, signal))
     return upload && orders.cancelUpload(upload)
   }
 }
