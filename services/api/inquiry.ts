@@ -4,6 +4,7 @@ import { isFinal, type Result } from '#shared/contract/result.ts'
 import type { Wanted } from '#shared/db/results.ts'
 import type { Reader } from './reader.ts'
 import { resultOf, revisionOf, type ShownJob } from './result.ts'
+import { nameVersion } from './wanted-job.ts'
 import type { Watcher } from './watcher.ts'
 
 export type Inquiry = ReturnType<typeof createInquiry>
@@ -59,19 +60,21 @@ export function createInquiry({
     },
 
     /** Undefined for what was never uploaded. */
-    async now(wanted: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
+    async now(asked: Wanted, signal: AbortSignal): Promise<Answer | undefined> {
+      const wanted = await nameVersion(objects, asked, signal)
       const found = await reader.find(wanted)
       return found ? answerOf(found) : findUpload(wanted, signal)
     },
 
     /** The answer as soon as it is enough, else as it stands when the time is up. Throws what `Watcher.until` throws. */
     async wait(
-      wanted: Wanted,
+      asked: Wanted,
       isEnough: (answer: Answer) => boolean,
-      { timeoutMs: asked, ...who }: { caller: string; signal: AbortSignal; timeoutMs: number },
+      { timeoutMs: askedMs, ...who }: { caller: string; signal: AbortSignal; timeoutMs: number },
     ): Promise<Answer | undefined> {
-      const timeoutMs = onLambda ? Math.min(asked, maxLambdaWaitMs) : asked
+      const timeoutMs = onLambda ? Math.min(askedMs, maxLambdaWaitMs) : askedMs
       const until = performance.now() + timeoutMs
+      const wanted = await nameVersion(objects, asked, who.signal)
       const isAnswer = (found: ShownJob | undefined) => found !== undefined && isEnough(answerOf(found))
       const first = await watcher.until(wanted, (found) => !found || isAnswer(found), { ...who, timeoutMs })
       if (first) return answerOf(first)
@@ -131,7 +134,8 @@ export function createInquiry({
   }
 
   /** The version that the bucket has: the newest, or the one that is asked for. */
-  async function uploadedVersion({ key, version }: Wanted, signal: AbortSignal): Promise<UploadedVersion | undefined> {
+  async function uploadedVersion(wanted: Wanted, signal: AbortSignal): Promise<UploadedVersion | undefined> {
+    const { key, version } = await nameVersion(objects, wanted, signal)
     const newest = await objects.head(key, signal)
     const found = newest && versionOf(newest)
     if (version === undefined || version === found?.version) return found

@@ -35,6 +35,20 @@ export function checkImageKey(key: string): void {
   if (fault) throw new PermanentFailure('INVALID_REQUEST', `the image key ${fault}`)
 }
 
+/**
+ * The same by the version that its job goes by: while the versioning of a bucket is suspended, S3 calls every upload `null`,
+ * and here it goes by its etag.
+ */
+export async function nameVersion<T extends Wanted>(
+  objects: Pick<ObjectStore, 'head'>,
+  wanted: T,
+  signal: AbortSignal,
+): Promise<T> {
+  if (wanted.version !== 'null') return wanted
+  const found = await objects.head(wanted.key, signal, 'null')
+  return found ? { ...wanted, version: found.etag } : wanted
+}
+
 /** What lies in the bucket under this key, if it is of the version that is wanted: its event has perhaps not come yet. */
 export async function findUpload(
   objects: Pick<ObjectStore, 'head'>,

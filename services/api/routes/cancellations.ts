@@ -7,7 +7,7 @@ import { PermanentFailure } from '#shared/failure.ts'
 import { clientSignal } from '../client-signal.ts'
 import { cancellationExample } from '../examples.ts'
 import { resultOf } from '../result.ts'
-import { checkImageKey, findUpload, idempotencyHeaders, imageFields } from '../wanted-job.ts'
+import { checkImageKey, findUpload, idempotencyHeaders, imageFields, nameVersion } from '../wanted-job.ts'
 
 export const Cancellation = Type.Object(
   {
@@ -54,7 +54,7 @@ export function cancellationRoutes({
       async (request, reply) => {
         checkImageKey(request.body.key)
         const signal = clientSignal(reply)
-        const found = await cancel(request.body, signal)
+        const found = await cancel(await nameVersion(objects, request.body, signal), signal)
         if (!found) throw new PermanentFailure('RESULT_NOT_FOUND', 'there is no such picture, or no such take on it')
         const { state } = found.job
         if (state !== 'canceled') {

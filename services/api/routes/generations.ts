@@ -11,7 +11,7 @@ import { clientSignal } from '../client-signal.ts'
 import { orderExample } from '../examples.ts'
 import { sendProblem } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
-import { checkImageKey, findUpload, idempotencyHeaders, imageFields } from '../wanted-job.ts'
+import { checkImageKey, findUpload, idempotencyHeaders, imageFields, nameVersion } from '../wanted-job.ts'
 
 /** Until something is known of how long the job takes. */
 const retryAfterSeconds = 2
@@ -71,8 +71,10 @@ export function generationRoutes({
         },
       },
       async (request, reply) => {
-        const { prompt, duration_seconds: seconds, ...image } = request.body
-        checkImageKey(image.key)
+        const { prompt, duration_seconds: seconds, ...named } = request.body
+        checkImageKey(named.key)
+        const signal = clientSignal(reply)
+        const image = await nameVersion(objects, named, signal)
         const wish = { ...image, prompt: prompt?.trim().toWellFormed(), seconds }
         const orderer = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] }
         const ordered = await orders.order(wish, orderer)
@@ -81,7 +83,7 @@ export function generationRoutes({
           return sendProblem(reply, 'CONFLICT', { status: 422, detail })
         }
         if (ordered.outcome !== 'placed') {
-          const state = ordered.outcome === 'unknown' ? await stateOfUpload(wish, clientSignal(reply)) : ordered.state
+          const state = ordered.outcome === 'unknown' ? await stateOfUpload(wish, signal) : ordered.state
           const detail = `a new take needs a first one that has succeeded; the first of this picture is ${state}`
           throw new PermanentFailure('CONFLICT', detail)
         }

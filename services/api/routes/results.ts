@@ -155,7 +155,8 @@ export function resultRoutes({
     if (isFinal(first.result.status) && first.revision === last) return withoutBody(reply.code(204))
     /** Each event waits for the one before it, and the end for all of them. */
     let told = Promise.resolve()
-    const unfollow = inquiry.follow(wanted, tell, { caller, onClose: () => void told.then(() => events.end()) })
+    const followed = { ...wanted, version: wanted.version && first.result.version }
+    const unfollow = inquiry.follow(followed, tell, { caller, onClose: () => void told.then(() => events.end()) })
     const events = createEventStream({ onEnd: unfollow })
     tell(first)
     return reply
