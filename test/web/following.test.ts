@@ -133,6 +133,21 @@ test('a key of whatever letters leads to its result, and one that was never uplo
   })
 })
 
+test('what the API says itself, in English, is marked as that on a Korean page', async () => {
+  const key = 'uploads/실패.jpg'
+  await promenade.upload(key, Buffer.from('no picture'))
+  await promenade.withConsumer({}, promenade.drained)
+  await promenade.visit({ locale: 'ko-KR' }, async ({ page, expectTrouble }) => {
+    const marked = (text: string) => page.locator('[lang=en]', { hasText: text }).waitFor()
+    await page.goto(`/${resultAddress({ key })}`)
+    await page.getByText(ko.errors.IMAGE_UNSUPPORTED_TYPE).waitFor()
+    await marked('IMAGE_UNSUPPORTED_TYPE: ')
+    expectTrouble(/404/)
+    await page.goto(`/${resultAddress({ key: 'uploads/없음.jpg' })}`)
+    await marked('RESULT_NOT_FOUND: no picture with this key')
+  })
+})
+
 test('another take that could not be ordered is ordered when its user tries again, and no more than once', async () => {
   const key = 'uploads/ordered.jpg'
   await promenade.analysed(key)

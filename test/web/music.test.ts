@@ -71,9 +71,11 @@ test('the keyboard alone leads from the start of the page to the sound of anothe
       await tabTo(page, page.getByRole('button', { name: en.result.play }))
       await keyboard.press('Enter')
       await playsOn(page)
+      await expectQuiet(page)
       await tabTo(page, page.getByRole('slider', { name: en.result.position }))
       await keyboard.press('Space')
       await expectSeeking(page)
+      await expectOthersKeys(page)
       await tabTo(page, page.getByRole('button', { name: en.result.copyLink }))
       await keyboard.press('Enter')
       await page.getByText(en.result.copied).waitFor()
@@ -146,6 +148,39 @@ async function expectSeeking(page: Page): Promise<void> {
     assert.equal(await slider.getAttribute('aria-valuetext'), text)
     assert.equal(await page.locator('audio').evaluate((audio: HTMLAudioElement) => audio.currentTime), seconds)
   }
+}
+
+/** While it plays the slider changes nothing that a screen reader would say, unless it gets the focus. */
+async function expectQuiet(page: Page): Promise<void> {
+  const slider = page.getByRole('slider', { name: en.result.position })
+  const time = page.locator('.controls .time')
+  const shown = await time.textContent()
+  const changes = await slider.evaluate(async (element) => {
+    const seen: (string | null)[] = []
+    const observer = new MutationObserver((records) => seen.push(...records.map(({ attributeName }) => attributeName)))
+    observer.observe(element, { attributes: true })
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    observer.disconnect()
+    return seen
+  })
+  assert.deepEqual(changes, [])
+  assert.notEqual(await time.textContent(), shown)
+  const before = Number(await slider.getAttribute('aria-valuenow'))
+  await slider.focus()
+  assert.ok(Number(await slider.getAttribute('aria-valuenow')) > before)
+  await page.getByRole('button', { name: en.result.pause }).focus()
+}
+
+/** Keys that mean something to the browser or the system are left to them. */
+async function expectOthersKeys(page: Page): Promise<void> {
+  const slider = page.getByRole('slider', { name: en.result.position })
+  const taken = await slider.evaluate((element) =>
+    (['altKey', 'ctrlKey', 'metaKey', 'shiftKey'] as const).filter((modifier) => {
+      const event = new KeyboardEvent('keydown', { key: 'ArrowLeft', cancelable: true, [modifier]: true })
+      return !element.dispatchEvent(event)
+    }),
+  )
+  assert.deepEqual(taken, ['shiftKey'])
 }
 
 const storedMusic = ({ music_url: url }: Result) =>

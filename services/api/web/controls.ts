@@ -23,13 +23,18 @@ export function createControls(
   const icon = svg('path', { d: playIcon })
   const playLabel = h('span', {}, text.play)
   const drawing = svg('svg', { viewBox: '0 0 16 16', class: 'icon', fill: 'currentColor', 'aria-hidden': 'true' }, icon)
-  const wave = h('div', { class: 'wave', role: 'slider', tabindex: 0, 'aria-label': text.position, onkeydown: seek })
+  const wave = h('div', {
+    ...{ class: 'wave', role: 'slider', tabindex: 0, 'aria-label': text.position },
+    ...{ onkeydown: seek, onfocus: tellTime },
+  })
   const time = h('span', { class: 'time' })
   const playButton = h('button', { type: 'button', class: 'primary play', onclick: toggle }, drawing, playLabel)
   const element = h('div', { class: 'controls', hidden: true }, playButton, wave, time)
   for (const event of ['timeupdate', 'durationchange', 'seeking']) audio.addEventListener(event, showTime)
+  for (const event of ['durationchange', 'seeking', 'pause']) audio.addEventListener(event, tellTime)
   for (const event of ['play', 'pause', 'ended']) audio.addEventListener(event, showState)
   showTime()
+  tellTime()
   return { element, wave, playButton }
 
   async function toggle(): Promise<void> {
@@ -44,17 +49,24 @@ export function createControls(
   }
 
   function seek(event: KeyboardEvent): void {
+    // Shift alone changes nothing about a slider; with the others the key is the browser's or the system's.
+    if (event.altKey || event.ctrlKey || event.metaKey) return
     const step = stepSeconds[event.key]
     if (step === undefined && event.key !== ' ') return
     event.preventDefault()
     if (step === undefined) return void toggle()
     audio.currentTime = Math.min(Math.max(audio.currentTime + step, 0), lengthOf())
     showTime()
+    tellTime()
   }
 
   function showTime(): void {
+    time.textContent = `${clock(audio.currentTime)} / ${clock(lengthOf())}`
+  }
+
+  /** Not as it plays on: a screen reader would say every change over the music. */
+  function tellTime(): void {
     const [now, whole] = [audio.currentTime, lengthOf()]
-    time.textContent = `${clock(now)} / ${clock(whole)}`
     const values = { min: 0, max: whole, now, text: text.positionOf(clock(now), clock(whole)) }
     for (const [name, value] of Object.entries(values)) wave.setAttribute(`aria-value${name}`, String(value))
   }

@@ -23,7 +23,7 @@ export function faultOf(error: unknown, { session, again }: { session: Session; 
     'div',
     { class: 'fault', role: 'alert' },
     h('p', {}, describeCode(code)),
-    known && h('p', { class: 'detail' }, [code, detailOf(error)].filter(Boolean).join(': ')),
+    known && h('p', { class: 'detail', lang: 'en' }, [code, detailOf(error)].filter(Boolean).join(': ')),
     needsKey && h('button', { type: 'button', onclick: enterKey }, words.access.another),
     again && !needsKey && h('button', { type: 'button', onclick: again }, words.shell.again),
   )

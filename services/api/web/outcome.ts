@@ -66,7 +66,7 @@ function failure({ key, version, take = 0, status, error }: Result): HTMLElement
     { class: isCanceled ? 'end' : 'end failed', 'aria-labelledby': 'end' },
     h('h2', { id: 'end' }, isCanceled ? text.canceled : text.failed),
     !isCanceled && h('p', {}, describeCode(code)),
-    !isCanceled && h('p', { class: 'detail quiet' }, saysMore ? `${code}: ${message}` : code),
+    !isCanceled && h('p', { class: 'detail quiet', lang: 'en' }, saysMore ? `${code}: ${message}` : code),
     take > 0
       ? link(resultAddress({ key, ...(version !== undefined && { version }) }), text.firstTake)
       : link('#/', retryable || isCanceled ? text.uploadAgain : text.chooseAnother),
