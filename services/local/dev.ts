@@ -17,7 +17,7 @@ const command = new Command('npm run dev --')
   .description('Keeps the local stack, the consumer and the API with its page up until interrupted.')
   .option(
     '--state <folder>',
-    'objects, messages, the database and logs are kept here',
+    'objects, messages, the database and logs are kept here; built models are not, but in MODEL_DIR or .local/models',
     createPathReader(process.env),
     join(localDir, 'dev'),
   )
