@@ -7,6 +7,7 @@ import { follow } from '../../../../services/api/web/follow.ts'
 import type { Session } from '../../../../services/api/web/session.ts'
 import { apiOptions } from '../../../api-options.ts'
 import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
+import { createQuickClock } from '../../../scripted-api.ts'
 import { startTcpProxy } from '../../../tcp-proxy.ts'
 
 const key = 'uploads/a.jpg'
@@ -41,6 +42,31 @@ for (const onLambda of [true, false]) {
     assert.deepEqual(lost, [])
   })
 }
+
+test('where no more calls are held for the key, work is followed all the same, and nothing is said to be away', async (t) => {
+  const results = fakeResults()
+  results.set(foundJob(key, { updatedAt: new Date() }))
+  const app = await createApp(apiOptions({ results }))
+  t.after(() => app.close())
+  const baseUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+  const held = Array.from({ length: 1_001 }, () => app.inject(`/v1/results/${key}?take=0&wait=60`))
+  assert.equal((await Promise.any(held)).statusCode, 503)
+  const seen: string[] = []
+  const lost: unknown[] = []
+  const ended = follow({
+    ...{ key, version: undefined, take: 0, signal: t.signal },
+    session: { with: (use) => use(createPromenadeClient({ baseUrl }, createQuickClock()) as never) } as Session,
+    onResult: ({ status }) => seen.push(status),
+    onLost: (error) => lost.push(error),
+  })
+  while (seen.length < 1) await sleep(10)
+  results.set(foundJob(key, { state: 'processing', stage: 'storing', updatedAt: new Date() }))
+  while (seen.length < 2) await sleep(10)
+  results.set(succeededJob(key, { updatedAt: new Date() }))
+  await ended
+  assert.deepEqual([seen, lost], [['queued', 'processing', 'succeeded'], []])
+  await Promise.all(held)
+})
 
 test('a service that stays away is told of, and its return is by the next result', async (t) => {
   const results = fakeResults()
