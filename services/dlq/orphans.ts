@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { ListedObject, ObjectStore } from '#shared/aws/object-store.ts'
 import {
@@ -129,14 +130,18 @@ export function createOrphans({
     const assignment = assignmentOf(job)
     const orphan = { key: job.key, version: job.version, jobId: job.id, since: job.updatedAt }
     if (job.isStuck) return { kind: 'job_stuck', ...orphan, ...announcing(assignment) }
-    const kind = job.state === 'succeeded' && (await faultOf(job))
+    // One that was won just now may have its music deleted at this moment.
+    const kind = job.state === 'succeeded' && job.updatedAt <= latest && (await faultOf(job))
     if (!kind) return undefined
     if (!(await canBeMade(job))) return { kind, ...orphan, remedy: 'none: this version of the picture is gone' }
     const mend = async () => {
+      // Another run may have mended it since, and its music may be made already: only who wins the job deletes.
+      const token = randomUUID()
+      if (!(await inventory.win(job, token))) return false
       // The consumer lets stand what is stored already, and records it as its own. So it goes before any consumer may take
       // the job: cut off here, the row lacks its music, or the job its row.
       if (kind !== 'row_without_music') await objects.delete(musicKey(job.key, job.id), signal)
-      if (!(await inventory.reopen(job))) return false
+      if (!(await inventory.reopen(job.id, token))) return false
       await announce(assignment)
       return true
     }

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, inArray, lte, or, sql } from 'drizzle-orm'
 import { keyDigest } from '../contract/key.ts'
 import type { JobState } from '../contract/result.ts'
 import type { Database } from './client.ts'
+import { now } from './job-end.ts'
 import { artAnalysis, jobs } from './schema.ts'
 
 export type JobInventory = ReturnType<typeof createJobInventory>
@@ -84,10 +85,23 @@ export function createJobInventory({ database, bucket }: { database: Database; b
     },
 
     /**
-     * Queues a job once more that has succeeded and is as it was found; its row stays until the next success. False when
-     * it is queued neither by this nor already.
+     * Gives a job that has succeeded and is as it was found to one caller alone, who is to reopen it; the token must be new.
+     * False when it is not so, or another has won it.
      */
-    async reopen({ id, updatedAt }: { id: string; updatedAt: Date }): Promise<boolean> {
+    async win({ id, updatedAt }: { id: string; updatedAt: Date }, token: string): Promise<boolean> {
+      return database.run(async (db) => {
+        await db
+          .update(jobs)
+          // Later than it was found, also within one millisecond: else a second caller would win it, too.
+          .set({ leaseToken: token, updatedAt: sql`greatest(${now}, ${jobs.updatedAt} + interval 1000 microsecond)` })
+          .where(and(eq(jobs.id, id), eq(jobs.state, 'succeeded'), eq(jobs.updatedAt, updatedAt)))
+        const [row] = await db.select({ token: jobs.leaseToken }).from(jobs).where(eq(jobs.id, id))
+        return row?.token === token
+      })
+    },
+
+    /** Queues a job once more that was won by this token; its row stays until the next success. False when it is lost since. */
+    async reopen(id: string, token: string): Promise<boolean> {
       return database.run(async (db) => {
         await db
           .update(jobs)
@@ -95,15 +109,13 @@ export function createJobInventory({ database, bucket }: { database: Database; b
             state: 'queued',
             progress: 0,
             attempt: 0,
-            // The last holder has nothing more to say.
-            leaseToken: null,
             startedAt: null,
             finishedAt: null,
-            updatedAt: sql`utc_timestamp(3)`,
+            updatedAt: now,
           })
-          .where(and(eq(jobs.id, id), eq(jobs.state, 'succeeded'), eq(jobs.updatedAt, updatedAt)))
-        const [row] = await db.select({ state: jobs.state }).from(jobs).where(eq(jobs.id, id))
-        return row?.state === 'queued'
+          .where(and(eq(jobs.id, id), eq(jobs.state, 'succeeded'), eq(jobs.leaseToken, token)))
+        const [row] = await db.select({ state: jobs.state, token: jobs.leaseToken }).from(jobs).where(eq(jobs.id, id))
+        return row?.state === 'queued' && row.token === token
       })
     },
   }

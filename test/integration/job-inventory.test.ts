@@ -83,15 +83,18 @@ test('a success that is opened again is made once more, by a new holder, into th
   const analysis = analysisOf(upload)
   const id = await jobs.receive(upload)
   await jobs.claim(id, { token: 'a', leaseSeconds })
-  assert.equal(await inventory.reopen(await one(id)), false, 'work that is under way is not touched')
+  assert.equal(await inventory.win(await one(id), 'w'), false, 'work that is under way is not touched')
   await jobs.succeed({ id, token: 'a', analysis })
   const found = await one(id)
   assert.equal(found.musicSha256, analysis.musicSha256)
 
-  assert.equal(await inventory.reopen({ id, updatedAt: new Date(found.updatedAt.getTime() - 1) }), false)
-  assert.equal((await one(id)).state, 'succeeded', 'another success than the one found')
-  assert.equal(await inventory.reopen(found), true)
-  assert.equal(await inventory.reopen(found), true, 'queued already')
+  assert.equal(await inventory.win({ id, updatedAt: new Date(found.updatedAt.getTime() - 1) }, 'w'), false)
+  assert.equal(await inventory.reopen(id, 'w'), false, 'another success than the one found')
+  assert.equal(await inventory.win(found, 'w'), true)
+  assert.equal(await inventory.win(found, 'w'), true, 'won already')
+  assert.equal((await one(id)).state, 'succeeded')
+  assert.equal(await inventory.reopen(id, 'w'), true)
+  assert.equal(await inventory.reopen(id, 'w'), true, 'queued already')
   assert.equal(await jobs.succeed({ id, token: 'a', analysis }), false, 'the last holder has nothing more to say')
 
   assert.deepEqual(await jobs.claim(id, { token: 'b', leaseSeconds }), { outcome: 'claimed', attempt: 1 })
@@ -101,6 +104,26 @@ test('a success that is opened again is made once more, by a new holder, into th
   const [{ id: _row, jobId: _job, createdAt: _created, ...written }, ...others] = rows as [(typeof rows)[number]]
   assert.deepEqual(others, [])
   assert.deepEqual(written, { ...changed, embedding: null })
+})
+
+test('of many who found the same success one wins it, and loses it to who finds it after', async () => {
+  const upload = uploadOf('uploads/won.jpg')
+  const id = await jobs.receive(upload)
+  await jobs.claim(id, { token: 'a', leaseSeconds })
+  await jobs.succeed({ id, token: 'a', analysis: analysisOf(upload) })
+  // Not even the clock, which stands still or was put back, lets two of them win.
+  const later = new Date(Date.now() + 3_600_000)
+  await database.run((db) => db.update(jobsTable).set({ updatedAt: later }).where(eq(jobsTable.id, id)))
+  const found = await one(id)
+  const tokens = Array.from({ length: 8 }, (_, index) => `w${index}`)
+  const won = await Promise.all(tokens.map((token) => inventory.win(found, token)))
+  assert.equal(won.filter(Boolean).length, 1)
+  const first = tokens[won.indexOf(true)]!
+
+  assert.equal(await inventory.win(await one(id), 'later'), true)
+  assert.equal(await inventory.reopen(id, first), false)
+  assert.equal((await one(id)).state, 'succeeded')
+  assert.equal(await inventory.reopen(id, 'later'), true)
 })
 
 async function all(): Promise<InventoriedJob[]> {

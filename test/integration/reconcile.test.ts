@@ -25,6 +25,7 @@ import { readConfig } from '#shared/config.ts'
 import { musicKey } from '#shared/contract/key.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
 import { s3Notification } from '#shared/contract/s3-notification.ts'
+import { takeOrderOf } from '#shared/contract/take-order.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobInventory } from '#shared/db/job-inventory.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
@@ -302,30 +303,36 @@ test('mending that is cut off never leaves a job queued whose wrong music is sti
   await consume()
   const { job } = await find(key)
   await upload(musicKey(key, job.id), Buffer.alloc(100))
-  const objects = createObjectStore({ s3: stack.s3, bucket: stack.env.BUCKET! })
-  const { searches } = createOrphans({
-    objects: { ...objects, delete: () => Promise.reject(new Error('cut off')) },
-    inventory: createJobInventory({ database, bucket: stack.env.BUCKET! }),
-    announce: async () => {},
-    bucket: stack.env.BUCKET!,
-    prefix: key,
-    olderThanSeconds: 0,
-    verifyBytes: false,
-    deleteMusic: false,
-    now: Date.now,
-    signal: new AbortController().signal,
-  })
-  const found: Orphan[] = []
-  for (const search of searches) for await (const orphans of search()) found.push(...orphans)
-  assert.deepEqual(
-    found.map(({ kind }) => kind),
-    ['music_differs'],
-  )
-  await assert.rejects(found[0]!.mend!(), /cut off/)
+  const [orphan, ...others] = await orphansOf(key, { delete: () => Promise.reject(new Error('cut off')) })
+  assert.deepEqual([orphan?.kind, others], ['music_differs', []])
+  await assert.rejects(orphan!.mend!(), /cut off/)
   assert.equal((await find(key)).job.state, 'succeeded')
   assert.equal((await reconcile(['--prefix', key, ...atOnce, '--yes'])).status, 0)
   await consume()
   await assertWhole([key])
+})
+
+test('what two runs have found one of them mends, and what was made again since is not deleted', async () => {
+  const prefix = 'uploads/two runs/'
+  const faults = {
+    'short music': async ({ job }: FoundJob) => upload(musicKey(job.imageKey, job.id), Buffer.alloc(100)),
+    'no row': async ({ job }: FoundJob) => {
+      await database.run((db) => db.delete(artAnalysis).where(eq(artAnalysis.jobId, job.id)))
+    },
+    'no music': async ({ job }: FoundJob) => remove(musicKey(job.imageKey, job.id)),
+  }
+  const keys = Object.keys(faults).map((name) => prefix + name)
+  for (const key of keys) await upload(key)
+  await arrived(keys.length)
+  await consume()
+  for (const [name, damage] of Object.entries(faults)) await damage(await find(prefix + name))
+  const mendAll = (orphans: Orphan[]) => Promise.all(orphans.map(({ mend }) => mend!()))
+  const [one, two] = [await orphansOf(prefix), await orphansOf(prefix)]
+  assert.deepEqual(await mendAll(one), [true, true, true])
+  await consume()
+  assert.deepEqual(await mendAll(two), [false, false, false])
+  assert.equal(await depth(), 0)
+  await assertWhole(keys)
 })
 
 test('music that nobody wants is deleted only when so asked; music that will be wanted is not', async () => {
@@ -544,6 +551,27 @@ async function reconcile(
   const orphans: Line[] = json ? parseLines(output) : []
   const count = (outcome: string) => orphans.filter((each) => each.outcome === outcome).length
   return { status, stdout: output, stderr: said, orphans, count }
+}
+
+/** What a run finds that has not mended it yet. */
+async function orphansOf(prefix: string, objects: Partial<ReturnType<typeof createObjectStore>> = {}) {
+  const bucket = stack.env.BUCKET!
+  const { searches } = createOrphans({
+    objects: { ...createObjectStore({ s3: stack.s3, bucket }), ...objects },
+    inventory: createJobInventory({ database, bucket }),
+    announce: (assignment) =>
+      send('take' in assignment ? takeOrderOf(assignment) : s3Notification({ ...assignment, region: 'r', ...local })),
+    bucket,
+    prefix,
+    olderThanSeconds: 0,
+    verifyBytes: false,
+    deleteMusic: false,
+    now: Date.now,
+    signal: new AbortController().signal,
+  })
+  const found: Orphan[] = []
+  for (const search of searches) for await (const orphans of search()) found.push(...orphans)
+  return found
 }
 
 function parseLines(lines: string): Line[] {

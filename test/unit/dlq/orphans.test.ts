@@ -12,7 +12,7 @@ const id = jobId({ bucket, key, version })
 const time = new Date('2026-01-01T00:00:00Z')
 
 test('music that differs goes first: cut off there, it is found again, and not taken for the music of the next try', async () => {
-  for (const cut of ['delete', 'reopen', 'announce'] as const) {
+  for (const cut of ['win', 'delete', 'reopen', 'announce'] as const) {
     const house = build({ cut })
     const [orphan] = await house.broken()
     assert.equal(orphan?.kind, 'music_differs')
@@ -21,6 +21,18 @@ test('music that differs goes first: cut off there, it is found again, and not t
     const [again] = await build({ ...house, cut: undefined }).broken()
     assert.ok(again?.mend, 'the next run mends it')
   }
+})
+
+test('a job that another run has won is no orphan while its music may be on the way out', async () => {
+  const house = build({ olderThanSeconds: 900 })
+  assert.deepEqual(await house.broken(), [])
+  house.job.updatedAt = new Date(time.getTime() - 900_000)
+  const [one] = await house.broken()
+  const [two] = await house.broken()
+  assert.equal(await one!.mend!(), true)
+  house.objects.set(musicKey(key, id), 2)
+  assert.equal(await two!.mend!(), false)
+  assert.equal(house.music(), 2, 'what was made since')
 })
 
 /** One picture, its job, and music that is not the row's. */
@@ -47,10 +59,12 @@ function build({
     [key, 1],
     [musicKey(key, id), 1],
   ]),
+  olderThanSeconds = 0,
 }: {
-  cut: 'delete' | 'reopen' | 'announce' | undefined
+  cut?: 'win' | 'delete' | 'reopen' | 'announce' | undefined
   job?: InventoriedJob
   objects?: Map<string, number>
+  olderThanSeconds?: number
 }) {
   const at = (step: typeof cut) => {
     if (cut === step) throw new Error('cut off')
@@ -68,9 +82,15 @@ function build({
     },
   }
   const inventory: JobInventory = {
-    page: async (after) => (after ? [] : [job]),
+    page: async (after) => (after ? [] : [{ ...job }]),
     newest: async () => new Map(),
     states: async () => new Map([[id, job]]),
+    async win({ updatedAt }) {
+      at('win')
+      if (job.state !== 'succeeded' || job.updatedAt.getTime() !== updatedAt.getTime()) return false
+      job.updatedAt = time
+      return true
+    },
     async reopen() {
       at('reopen')
       // Long ago by the time of the next run.
@@ -84,7 +104,7 @@ function build({
     announce: async () => at('announce'),
     bucket,
     prefix: 'uploads/',
-    olderThanSeconds: 0,
+    olderThanSeconds,
     verifyBytes: false,
     deleteMusic: false,
     now: () => time.getTime(),
