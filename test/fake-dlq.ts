@@ -1,7 +1,7 @@
 import type { Message } from '@aws-sdk/client-sqs'
 import type { DeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 
-/** A dead-letter queue in memory. What is received is hidden until it is given back. */
+/** A dead-letter queue in memory. What is received is hidden until it is given back, to its place in the line. */
 export function createFakeDlq(messages: Message[], { batch = 10 }: { batch?: number } = {}) {
   const ready = [...messages]
   const hidden = new Map<string, Message>()
@@ -22,6 +22,7 @@ export function createFakeDlq(messages: Message[], { batch = 10 }: { batch?: num
         const message = hidden.get(handle)
         if (message && hidden.delete(handle)) ready.push(message)
       }
+      ready.sort((a, b) => messages.indexOf(a) - messages.indexOf(b))
       return gone
     },
     async remove(handle) {

@@ -1,10 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
-import { collect, type Selection } from '#shared/dead-letters/collect.ts'
+import { type Collected, collect, longestFailedFirst, type Selection } from '#shared/dead-letters/collect.ts'
 import { type DeadLetter, summaryOf } from '#shared/dead-letters/dead-letter.ts'
 import type { DeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { type Hold, withHold } from '#shared/dead-letters/hold.ts'
-import { createReplay, inTurn, LiesInBoth, maxReplays, splitByReplays } from '#shared/dead-letters/replay.ts'
+import { createReplay, inTurn, LiesInBoth, maxReplays } from '#shared/dead-letters/replay.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 
 /** How long those stay hidden that a process which was killed had read. */
@@ -63,7 +63,7 @@ export function createDeadLetters({
   async function read<T>(
     selection: Selection,
     { gone, log }: Asking,
-    use: (letters: DeadLetter[], reading: { hold: Hold; queue: DeadLetterQueue; signal: AbortSignal }) => Promise<T>,
+    use: (found: Collected, reading: { hold: Hold; queue: DeadLetterQueue; signal: AbortSignal }) => Promise<T>,
   ): Promise<{ letters: T; more: boolean }> {
     if (!queue) throw new PermanentFailure('CONFLICT', 'this API knows no dead-letter queue: set DLQ_URL')
     if (oneAtATime.pendingCount >= maxWaiting) throw busy()
@@ -75,23 +75,22 @@ export function createDeadLetters({
       if (late.aborted) throw busy()
       const onFault = (fault: string) => log.warn({ fault }, 'dead letters could not be given back')
       return withHold({ queue, seconds: visibilitySeconds, onFault }, async (hold) => {
-        const { letters, stop } = await collect(hold, selection, { signal, late, now: now(), ...most })
-        return { letters: await use(letters, { hold, queue, signal: end }), more: stop !== 'end' }
+        const found = await collect(hold, selection, { signal, late, now: now(), ...most })
+        return { letters: await use(found, { hold, queue, signal: end }), more: found.stop !== 'end' }
       })
     })
   }
 
   return {
     list: (selection: Selection, asking: Asking) =>
-      read(selection, asking, async (letters) => letters.map((letter) => summaryOf(letter, now()))),
+      read(selection, asking, async ({ letters }) => letters.map((letter) => summaryOf(letter, now()))),
 
     /** A replay that is cut off lies in both queues, never in neither. */
     replay(selection: Selection, { dryRun, maxReplays: maximum = maxReplays, caller }: Replay, asking: Asking) {
       const { log } = asking
       // Whatever the level of the others, these lines are written.
       const auditLog = log.child({}, { level: 'info' })
-      return read(selection, asking, async (letters, { hold, queue, signal }) => {
-        const { fresh, worn } = splitByReplays(letters, maximum)
+      return read({ ...selection, maxReplays: maximum }, asking, async ({ letters, worn }, { hold, queue, signal }) => {
         const outcomes = new Map<DeadLetter, Outcome>()
         for (const letter of worn) outcomes.set(letter, left(`it was replayed ${maximum} times or more`))
         const record = async ({ id, reasonCode, replays }: DeadLetter, newId: string) => {
@@ -110,8 +109,8 @@ export function createDeadLetters({
           log.error({ err: error, message_id: letter.id }, 'a dead letter could not be replayed')
           outcomes.set(letter, failed(error))
         }
-        await inTurn(fresh, step, { rate: Number.POSITIVE_INFINITY, signal, onError })
-        return letters.map((letter) => ({
+        await inTurn(letters, step, { rate: Number.POSITIVE_INFINITY, signal, onError })
+        return [...worn, ...letters].toSorted(longestFailedFirst).map((letter) => ({
           ...summaryOf(letter, now()),
           ...(outcomes.get(letter) ?? left('it was not begun, for want of time or after several failures: ask again')),
         }))

@@ -3,7 +3,7 @@ import { readQueueMessage } from '#shared/contract/queue-message.ts'
 import type { Selection } from '#shared/dead-letters/collect.ts'
 import type { DeadLetter } from '#shared/dead-letters/dead-letter.ts'
 import type { Hold } from '#shared/dead-letters/hold.ts'
-import { createReplay, splitByReplays } from '#shared/dead-letters/replay.ts'
+import { createReplay } from '#shared/dead-letters/replay.ts'
 import { printable } from '#shared/printable.ts'
 import { auditOf } from './audit.ts'
 import { readGivenFile } from './given-file.ts'
@@ -28,14 +28,14 @@ export async function replay(
   const { queue, withHold, withAudit, workThrough, report } = session
   const body = bodyFile && checkBody(await readGivenFile(bodyFile))
   const choose = async (hold: Hold): Promise<DeadLetter[]> => {
-    const { fresh, worn } = splitByReplays(await session.select(hold, selection), maxReplays)
-    if (worn.length) {
-      session.say(`${count(worn.length)} left: replayed ${maxReplays} times or more; --max-replays raises that`)
+    const { letters, wornCount } = await session.select(hold, { ...selection, maxReplays })
+    if (wornCount) {
+      session.say(`${count(wornCount)} left: replayed ${maxReplays} times or more; --max-replays raises that`)
     }
-    if ((edit || body) && fresh.length !== 1) {
-      throw new UsageError(`a body is for one message, and ${fresh.length} were found: name it by --id`)
+    if ((edit || body) && letters.length !== 1) {
+      throw new UsageError(`a body is for one message, and ${letters.length} were found: name it by --id`)
     }
-    return body ? fresh.map((letter) => ({ ...letter, body })) : fresh
+    return body ? letters.map((letter) => ({ ...letter, body })) : letters
   }
   if (!yes) return session.tellDryRun(await withHold(choose), 'replayed')
 

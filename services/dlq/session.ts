@@ -1,4 +1,4 @@
-import { collect, type Selection } from '#shared/dead-letters/collect.ts'
+import { type Collected, collect, type Selection } from '#shared/dead-letters/collect.ts'
 import { type DeadLetter, summaryOf } from '#shared/dead-letters/dead-letter.ts'
 import type { DeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 import { type Hold, withHold } from '#shared/dead-letters/hold.ts'
@@ -36,11 +36,12 @@ export function createSession({
   /** Everything that is held meanwhile is given back, whatever happens. */
   const holding = <T>(use: (hold: Hold) => Promise<T>): Promise<T> => withHold({ queue, onFault: complain }, use)
 
-  async function select(hold: Hold, selection: Selection): Promise<DeadLetter[]> {
-    const { letters, stop } = await collect(hold, selection, { signal, now: now() })
+  async function select(hold: Hold, selection: Selection): Promise<Collected> {
+    const found = await collect(hold, selection, { signal, now: now() })
+    const { stop } = found
     if (stop === 'limit') say(`stopped at the limit of ${selection.limit}: there may be more`)
     if (stop === 'full') say('stopped reading: one run cannot hold more messages; there may be others')
-    return letters
+    return found
   }
 
   /** A table, or JSON Lines. */

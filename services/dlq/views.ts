@@ -8,13 +8,14 @@ import { recordOf } from './record.ts'
 import { count, type Session } from './session.ts'
 
 export async function list({ queue, look, tell, say }: Session, selection: Selection): Promise<void> {
-  const letters = await look(selection)
+  const { letters } = await look(selection)
   tell(letters)
   say(`${count(letters.length)}; about ${await queue.count()} in the dead-letter queue`)
 }
 
 export async function show({ look, json, print, complain, now }: Session, id: string): Promise<void> {
-  const [letter] = await look({ id: [id], limit: 1 })
+  const { letters } = await look({ id: [id], limit: 1 })
+  const [letter] = letters
   if (letter)
     print(json ? jsonLine({ ...summaryOf(letter, now()), ...recordOf(letter) }) : describeLetter(letter, now()))
   else complain(`no message ${printable(id)} is visible in the dead-letter queue`)
@@ -24,7 +25,7 @@ export async function exportLetters(
   { look, print, say }: Session,
   { out, ...selection }: Selection & { out?: string | undefined },
 ): Promise<void> {
-  const letters = await look(selection)
+  const { letters } = await look(selection)
   const lines = letters.map((letter) => jsonLine(recordOf(letter)))
   if (out) await writeNewFile(out, lines)
   else for (const line of lines) print(line)

@@ -2,7 +2,11 @@ import { bytesOf, type DeadLetter, readDeadLetter } from './dead-letter.ts'
 import { createFilter, type Filter } from './filter.ts'
 import type { Hold } from './hold.ts'
 
-export type Selection = Filter & { limit: number }
+export type Selection = Filter & {
+  limit: number
+  /** Those that were replayed so often are told apart, and do not count towards the limit. */
+  maxReplays?: number | undefined
+}
 
 /** Messages that one reading receives at most: all of them are held until it ends. */
 export const maxReceived = 10_000
@@ -25,24 +29,42 @@ interface Bounds {
 /** `end`: there are no others. `limit`: so many were found. `full`: no more could be held. `late`: the time was up. */
 type Stop = 'end' | 'limit' | 'full' | 'late'
 
+export interface Collected {
+  /** The longest failed first. */
+  letters: DeadLetter[]
+  /** Of those replayed too often, as many as the others leave room. */
+  worn: DeadLetter[]
+  /** All of them. */
+  wornCount: number
+  stop: Stop
+}
+
 /**
- * Reads the dead-letter queue until so many match, the longest failed first. All that is read stays in `hold`, so that
- * nothing comes twice, and what a replay brings back to the queue is not met again.
+ * Reads the dead-letter queue until so many match. All that is read stays in `hold`, so that nothing comes twice, and what a
+ * replay brings back to the queue is not met again.
  */
 export async function collect(
   hold: Pick<Hold, 'receive'>,
-  { limit, ...filter }: Selection,
+  { limit, maxReplays = Number.POSITIVE_INFINITY, ...filter }: Selection,
   { signal, late, now, ...most }: Bounds,
-): Promise<{ letters: DeadLetter[]; stop: Stop }> {
+): Promise<Collected> {
   const bounds = { maxReceived, maxBytes, bytesOf, ...most }
   const matches = createFilter(filter, now)
   const named = new Set(filter.id).size || Number.POSITIVE_INFINITY
-  const enough = Math.min(limit, named)
-  const found = new Map<string, DeadLetter>()
+  const seen = new Set<string>()
+  const letters: DeadLetter[] = []
+  const worn: DeadLetter[] = []
   let received = 0
+  let wornCount = 0
   let bytes = 0
-  const done = (stop: Stop) => ({
-    letters: [...found.values()].toSorted((a, b) => a.failedAt.getTime() - b.failedAt.getTime()),
+  let wornBytes = 0
+  const isEachFound = () => letters.length + wornCount === named
+  const isEnough = () => letters.length === limit || isEachFound()
+  const isCrowded = () => letters.length + worn.length > limit || bytes + wornBytes > bounds.maxBytes
+  const done = (stop: Stop): Collected => ({
+    letters: letters.toSorted(longestFailedFirst),
+    worn: worn.toSorted(longestFailedFirst),
+    wornCount,
     stop,
   })
   while (received < bounds.maxReceived && bytes < bounds.maxBytes) {
@@ -52,13 +74,26 @@ export async function collect(
     if (!messages.length) return done('end')
     received += messages.length
     for (const message of messages) {
-      if (found.size === enough || bytes >= bounds.maxBytes) break
+      if (isEnough() || bytes >= bounds.maxBytes) break
       const letter = readDeadLetter(message)
-      if (!matches(letter) || found.has(letter.id)) continue
-      bytes += bounds.bytesOf(letter)
-      found.set(letter.id, letter)
+      if (seen.has(letter.id)) continue
+      seen.add(letter.id)
+      if (!matches(letter)) continue
+      if (letter.replays < maxReplays) {
+        letters.push(letter)
+        bytes += bounds.bytesOf(letter)
+      } else {
+        worn.push(letter)
+        wornCount++
+        wornBytes += bounds.bytesOf(letter)
+      }
+      while (worn.length && isCrowded()) wornBytes -= bounds.bytesOf(worn.pop()!)
     }
-    if (found.size === enough) return done(enough === named ? 'end' : 'limit')
+    if (isEnough()) return done(isEachFound() ? 'end' : 'limit')
   }
   return done('full')
+}
+
+export function longestFailedFirst(a: DeadLetter, b: DeadLetter): number {
+  return a.failedAt.getTime() - b.failedAt.getTime()
 }

@@ -25,11 +25,6 @@ export class LiesInBoth extends Error {
   }
 }
 
-export function splitByReplays(letters: readonly DeadLetter[], most = maxReplays) {
-  const isWorn = ({ replays }: DeadLetter) => replays >= most
-  return { fresh: letters.filter((letter) => !isWorn(letter)), worn: letters.filter(isWorn) }
-}
-
 /**
  * Sends a message to the source queue, then takes it off the dead-letter queue: cut off in between it lies in both, never in
  * neither, and its job begins anew once all the same. It is recorded before the removal, so that nothing leaves without a

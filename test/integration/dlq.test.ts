@@ -195,6 +195,15 @@ test('a message replayed too often is left, and that is said', async () => {
   assert.match((await run('replay', '--all', '--max-replays', '4', '--yes', '--audit', audit)).stderr, /^1 replayed$/m)
 })
 
+test('messages replayed too often do not count towards the limit of a replay', async () => {
+  for (let i = 0; i < 5; i++) dieOf('IMAGE_NOT_FOUND', `uploads/worn ${i}.jpg`, { replay_count: 3 })
+  for (let i = 0; i < 3; i++) dieOf('IMAGE_NOT_FOUND', `uploads/${i}.jpg`)
+  const { status, stderr } = await run('replay', '--all', '--limit', '2', '--yes', '--audit', audit)
+  assert.equal(status, 0)
+  assert.match(stderr, /^5 messages left: replayed 3 times or more; .*\n2 replayed$/m)
+  assert.deepEqual(counts(dlq), { ready: 6, inflight: 0 })
+})
+
 test('a body is replaced by that of a file or an editor, which must announce a picture', async () => {
   dieOf('MESSAGE_UNREADABLE', undefined)
   dieOf('MESSAGE_UNREADABLE', undefined)

@@ -113,6 +113,22 @@ test('what was replayed so often is left, and that is said', async () => {
   )
 })
 
+test('however many were replayed too often, each call replays others, until there are no others', async () => {
+  const worn = Array.from({ length: 10 }, (_, index) => letterOf(`worn ${index}`, { replay_count: '3' }))
+  const fresh = Array.from({ length: 5 }, (_, index) => letterOf(`fresh ${index}`, {}))
+  const { deadLetters, dlq } = build({ messages: [...worn, ...fresh] })
+  const replay = async (dryRun: boolean) => {
+    const { letters, more } = await deadLetters.replay({ limit: 4 }, { dryRun, caller: 'c' }, asking())
+    return [...letters.map(({ outcome }) => outcome), more]
+  }
+  const would = 'would_be_replayed'
+  assert.deepEqual(await replay(true), [would, would, would, would, true])
+  assert.deepEqual(await replay(false), ['replayed', 'replayed', 'replayed', 'replayed', true])
+  assert.deepEqual(await replay(false), ['left', 'left', 'left', 'replayed', false])
+  assert.deepEqual(await replay(false), ['left', 'left', 'left', 'left', false])
+  assert.deepEqual([dlq.sent.length, dlq.ready().length], [5, 10])
+})
+
 test('what cannot be sent stays, what cannot be taken off lies in both, and nobody is told what SQS said', async () => {
   for (const [broken, failures, detail] of [
     ['sendToQueue', 3, /^sending it failed; it is in the dead-letter queue as before$/],

@@ -57,6 +57,35 @@ test('a reading takes so many bytes, of bodies and attributes, and one message m
   assert.deepEqual([letters.length, stop], [3, 'full'])
 })
 
+test('those replayed too often take no place from the others, and as many are noted as those leave room', async () => {
+  const letters = (from: number, count: number, replays: string): Message[] =>
+    Array.from({ length: count }, (_, index) => ({
+      MessageId: String(from + index),
+      Body: 'x'.repeat(100),
+      MessageAttributes: { replay_count: { DataType: 'Number', StringValue: replays } },
+    }))
+  const batches = [letters(0, 10, '3'), letters(0, 10, '3'), letters(10, 10, '9'), letters(20, 5, '2')]
+  for (const [selection, maxBytes, found, worn, wornCount, stop] of [
+    [{ limit: 8 }, 2 ** 20, 5, 3, 20, 'end'],
+    [{ limit: 100 }, 2 ** 20, 5, 20, 20, 'end'],
+    [{ limit: 3 }, 2 ** 20, 3, 0, 20, 'limit'],
+    [{ limit: 100 }, 1_000, 5, 3, 20, 'end'],
+    [{ limit: 100, id: ['0', '11', '20'] }, 2 ** 20, 1, 2, 2, 'end'],
+    [{ limit: 100, id: ['0', '3'] }, 2 ** 20, 0, 2, 2, 'end'],
+  ] as const) {
+    const { id, limit } = { id: undefined, ...selection }
+    const hold = holdOf(batches)
+    const collected = await collect(hold, { limit, maxReplays: 3, ...(id && { id: [...id] }) }, { ...bounds, maxBytes })
+    assert.deepEqual(
+      [collected.letters.length, collected.worn.length, collected.wornCount, collected.stop],
+      [found, worn, wornCount, stop],
+      JSON.stringify({ selection, maxBytes }),
+    )
+  }
+  const every = await collect(holdOf(batches), { limit: 100 }, bounds)
+  assert.deepEqual([every.letters.length, every.wornCount], [25, 0])
+})
+
 test('an interruption ends reading with its reason, and the end of its time with what was found', async () => {
   const hold = { receive: async () => [{ MessageId: 'a' }] }
   await assert.rejects(collect(hold, { limit: 9 }, { ...bounds, signal: AbortSignal.abort('stop') }), /stop/)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readDeadLetter } from '#shared/dead-letters/dead-letter.ts'
-import { AuditError, createReplay, inTurn, LiesInBoth, splitByReplays } from '#shared/dead-letters/replay.ts'
+import { AuditError, createReplay, inTurn, LiesInBoth } from '#shared/dead-letters/replay.ts'
 
 const rate = Number.POSITIVE_INFINITY
 
@@ -76,16 +76,4 @@ test('a message is checked, sent, recorded and only then removed: cut off anywhe
     else await assert.rejects(replaying, new RegExp(`^Error: ${broken} failed$`))
     assert.deepEqual(done, broken ? steps.slice(0, steps.indexOf(broken)) : steps)
   }
-})
-
-test('what was replayed so often is told from the rest', () => {
-  const count = (StringValue: string) => ({ replay_count: { DataType: 'Number', StringValue } })
-  const letters = ['0', '2', '3', '9'].map((each) => readDeadLetter({ MessageAttributes: count(each) }))
-  const split = (most?: number) =>
-    Object.values(splitByReplays(letters, most)).map((those) => those.map(({ replays }) => replays))
-  assert.deepEqual(split(), [
-    [0, 2],
-    [3, 9],
-  ])
-  assert.deepEqual(split(0), [[], [0, 2, 3, 9]])
 })
