@@ -4,11 +4,13 @@ import type { DeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
 /** A dead-letter queue in memory. What is received is hidden until it is given back, to its place in the line. */
 export function createFakeDlq(messages: Message[], { batch = 10 }: { batch?: number } = {}) {
   const ready = [...messages]
+  const places = new Map(messages.map((message, index) => [message, index]))
   const hidden = new Map<string, Message>()
   const sent: string[] = []
   let receipts = 0
   const queue: DeadLetterQueue = {
     async receive() {
+      ready.sort((a, b) => places.get(a)! - places.get(b)!)
       return ready.splice(0, batch).map((message) => {
         const ReceiptHandle = String(receipts++)
         hidden.set(ReceiptHandle, message)
@@ -22,7 +24,6 @@ export function createFakeDlq(messages: Message[], { batch = 10 }: { batch?: num
         const message = hidden.get(handle)
         if (message && hidden.delete(handle)) ready.push(message)
       }
-      ready.sort((a, b) => messages.indexOf(a) - messages.indexOf(b))
       return gone
     },
     async remove(handle) {

@@ -76,7 +76,10 @@ export function createDeadLetters({
       const onFault = (fault: string) => log.warn({ fault }, 'dead letters could not be given back')
       return withHold({ queue, seconds: visibilitySeconds, onFault }, async (hold) => {
         const found = await collect(hold, selection, { signal, late, now: now(), ...most })
-        return { letters: await use(found, { hold, queue, signal: end }), more: found.stop !== 'end' }
+        return {
+          letters: await use(found, { hold, queue, signal: end }),
+          more: found.stop !== 'end' && found.stop !== 'named',
+        }
       })
     })
   }

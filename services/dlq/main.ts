@@ -47,16 +47,18 @@ Settings: ${settingNames.join(', ')}.
 
 What changes something is a dry run that says what it would do, until --yes answers it. While a command reads, it hides
 the messages from everyone else, and gives them back when it ends; killed, they come back after two minutes. Ctrl-C ends
-it after the message at hand. One run holds ${maxReceived} messages at most: run it again for the rest.
+it after the message at hand. One run holds ${maxReceived} messages at most: run it again for the rest. What another hides
+it does not read: it says about how many SQS counts besides, and an export then ends with status 1.
 
   npm run dlq -- list --code IMAGE_NOT_FOUND --newer-than 2h
   npm run dlq -- replay --code none --rate 5 --yes
-  npm run dlq -- export --all --out letters.jsonl`,
+  npm run dlq -- export --all --out letters.jsonl
+  npm run dlq -- purge --exported letters.jsonl --yes`,
   )
 
 addFilters(program.command('list'))
   .description('a table of the messages; nothing is removed')
-  .addOption(limitOption(100))
+  .addOption(limitOption().default(100))
   .addOption(jsonOption())
   .action((options: Selection & Output) => run(options, (session) => list(session, options)))
 
@@ -91,8 +93,9 @@ addFilters(program.command('replay'))
   )
 
 addFilters(program.command('purge'))
-  .description('remove messages for good; export them first')
+  .description('remove messages for good; export them first, and then remove those that are exported')
   .addOption(allOption())
+  .option('--exported <file>', 'the messages that export wrote there, and no others, in place of a filter', readPath)
   .addOption(limitOption())
   .addOption(yesOption())
   .addOption(auditOption(readPath))
@@ -168,7 +171,7 @@ async function run({ json }: Output, work: (session: Session, moveTask: MoveTask
 
 function checkNative(options: ReplayOptions): ReplayOptions {
   const { all, edit, bodyFile, limit } = options
-  if (!all || limit !== maxReceived)
+  if (!all || limit !== undefined)
     throw new UsageError('--native moves everything: say --all, without a filter or limit')
   if (edit || bodyFile) throw new UsageError('--native changes no message')
   return options

@@ -24,8 +24,8 @@ export function allOption(): Option {
   return new Option('--all', 'every message, in place of a filter')
 }
 
-export function limitOption(most = maxReceived): Option {
-  return new Option('--limit <number>', 'messages at most').argParser(wholeNumber(1, maxReceived)).default(most)
+export function limitOption(): Option {
+  return new Option('--limit <number>', 'messages at most').argParser(wholeNumber(1, maxReceived))
 }
 
 export function rateOption(): Option {
@@ -57,10 +57,15 @@ export function auditOption(readPath: ReturnType<typeof createPathReader>): Opti
 }
 
 /** Nothing is changed by a filter that was forgotten. Throws UsageError. */
-export function checkSelection({ all, ...options }: Selection & { all?: true }): void {
+export function checkSelection({
+  all,
+  exported,
+  ...options
+}: Selection & { all?: true; exported?: string | undefined }): void {
   const names = ['id', 'code', 'prefix', 'olderThan', 'newerThan', 'text'] as const
   const filtered = names.some((name) => options[name] !== undefined)
-  if (filtered === Boolean(all)) throw new UsageError('name the messages: by filters such as --code, or by --all')
+  const ways = [filtered, all, exported !== undefined].filter(Boolean)
+  if (ways.length !== 1) throw new UsageError('name the messages: by filters such as --code, or by --all')
 }
 
 function append(text: string, before: string[] = []): string[] {

@@ -63,7 +63,7 @@ export function readRecords(text: string): { messages: ImportedMessage[]; faults
 }
 
 /** A text says what is wrong. */
-function readRecord(json: string): Omit<ImportedMessage, 'line'> | string {
+export function readRecord(json: string): Omit<ImportedMessage, 'line'> | string {
   let value: unknown
   try {
     value = JSON.parse(json)

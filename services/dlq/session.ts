@@ -36,12 +36,16 @@ export function createSession({
   /** Everything that is held meanwhile is given back, whatever happens. */
   const holding = <T>(use: (hold: Hold) => Promise<T>): Promise<T> => withHold({ queue, onFault: complain }, use)
 
-  async function select(hold: Hold, selection: Selection): Promise<Collected> {
+  /** `isWhole`: as far as can be told, all that match are there, but for a limit that was set. */
+  async function select(hold: Hold, selection: Selection): Promise<Collected & { isWhole: boolean }> {
+    const before = await queue.count()
     const found = await collect(hold, selection, { signal, now: now() })
-    const { stop } = found
-    if (stop === 'limit') say(`stopped at the limit of ${selection.limit}: there may be more`)
-    if (stop === 'full') say('stopped reading: one run cannot hold more messages; there may be others')
-    return found
+    // SQS may count for a while what was hidden, or given back, just now twice: so the lesser of two counts is taken.
+    const others = found.stop === 'end' ? Math.min(before, await queue.count()) - found.received : 0
+    if (found.stop === 'limit') say(`stopped at the limit of ${selection.limit}: there may be more`)
+    if (found.stop === 'full') say('stopped reading: one run cannot hold more messages; there may be others')
+    if (others > 0) say(`SQS counts about ${count(others)} more, hidden or new, that were not read`)
+    return { ...found, isWhole: found.stop !== 'full' && others <= 0 }
   }
 
   /** A table, or JSON Lines. */

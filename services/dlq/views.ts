@@ -21,13 +21,15 @@ export async function show({ look, json, print, complain, now }: Session, id: st
   else complain(`no message ${printable(id)} is visible in the dead-letter queue`)
 }
 
+/** What others hide meanwhile, or one run cannot hold, is not in it. */
 export async function exportLetters(
-  { look, print, say }: Session,
+  { look, print, say, complain }: Session,
   { out, ...selection }: Selection & { out?: string | undefined },
 ): Promise<void> {
-  const { letters } = await look(selection)
+  const { letters, isWhole } = await look(selection)
   const lines = letters.map((letter) => jsonLine(recordOf(letter)))
   if (out) await writeNewFile(out, lines)
   else for (const line of lines) print(line)
   say(`${count(letters.length)} exported`)
+  if (!isWhole) complain('this export may lack messages: purge --exported removes those it has, and no others')
 }

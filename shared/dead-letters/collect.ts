@@ -3,7 +3,8 @@ import { createFilter, type Filter } from './filter.ts'
 import type { Hold } from './hold.ts'
 
 export type Selection = Filter & {
-  limit: number
+  /** As many as one reading receives when absent. */
+  limit?: number | undefined
   /** Those that were replayed so often are told apart, and do not count towards the limit. */
   maxReplays?: number | undefined
 }
@@ -26,8 +27,11 @@ interface Bounds {
   bytesOf?: (letter: DeadLetter) => number
 }
 
-/** `end`: there are no others. `limit`: so many were found. `full`: no more could be held. `late`: the time was up. */
-type Stop = 'end' | 'limit' | 'full' | 'late'
+/**
+ * `end`: no others can be received. `named`: all that were named were found. `limit`: so many were found. `full`: no more could
+ * be held. `late`: the time was up.
+ */
+type Stop = 'end' | 'named' | 'limit' | 'full' | 'late'
 
 export interface Collected {
   /** The longest failed first. */
@@ -36,6 +40,8 @@ export interface Collected {
   worn: DeadLetter[]
   /** All of them. */
   wornCount: number
+  /** Messages, those that do not match included. */
+  received: number
   stop: Stop
 }
 
@@ -45,16 +51,16 @@ export interface Collected {
  */
 export async function collect(
   hold: Pick<Hold, 'receive'>,
-  { limit, maxReplays = Number.POSITIVE_INFINITY, ...filter }: Selection,
+  { limit = Number.POSITIVE_INFINITY, maxReplays = Number.POSITIVE_INFINITY, ...filter }: Selection,
   { signal, late, now, ...most }: Bounds,
 ): Promise<Collected> {
   const bounds = { maxReceived, maxBytes, bytesOf, ...most }
   const matches = createFilter(filter, now)
-  const named = new Set(filter.id).size || Number.POSITIVE_INFINITY
+  const named = filter.id ? new Set(filter.id).size : Number.POSITIVE_INFINITY
   const seen = new Set<string>()
   const letters: DeadLetter[] = []
   const worn: DeadLetter[] = []
-  let received = 0
+  let receipts = 0
   let wornCount = 0
   let bytes = 0
   let wornBytes = 0
@@ -65,14 +71,15 @@ export async function collect(
     letters: letters.toSorted(longestFailedFirst),
     worn: worn.toSorted(longestFailedFirst),
     wornCount,
+    received: seen.size,
     stop,
   })
-  while (received < bounds.maxReceived && bytes < bounds.maxBytes) {
+  while (receipts < bounds.maxReceived && bytes < bounds.maxBytes) {
     signal.throwIfAborted()
     if (late?.aborted) return done('late')
     const messages = await hold.receive()
     if (!messages.length) return done('end')
-    received += messages.length
+    receipts += messages.length
     for (const message of messages) {
       if (isEnough() || bytes >= bounds.maxBytes) break
       const letter = readDeadLetter(message)
@@ -89,7 +96,7 @@ export async function collect(
       }
       while (worn.length && isCrowded()) wornBytes -= bounds.bytesOf(worn.pop()!)
     }
-    if (isEnough()) return done(isEachFound() ? 'end' : 'limit')
+    if (isEnough()) return done(isEachFound() ? 'named' : 'limit')
   }
   return done('full')
 }

@@ -13,12 +13,13 @@ export interface Filter {
 }
 
 export function createFilter(filter: Filter, now: number): (letter: DeadLetter) => boolean {
-  const { id, code, prefix, olderThan, newerThan } = filter
+  const { code, prefix, olderThan, newerThan } = filter
+  const ids = filter.id && new Set(filter.id)
   const text = filter.text?.toLowerCase()
   return ({ id: letterId, body, reason = '', reasonCode = 'none', failedAt, imageKeys }) => {
     const age = now - failedAt.getTime()
     return (
-      (!id || id.includes(letterId)) &&
+      (!ids || ids.has(letterId)) &&
       (!code || code.includes(reasonCode)) &&
       (prefix === undefined || imageKeys.some((key) => key.startsWith(prefix))) &&
       (olderThan === undefined || age > olderThan) &&

@@ -8,7 +8,12 @@ import { text } from 'node:stream/consumers'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { ChangeMessageVisibilityCommand, type MessageAttributeValue, type SQSClient } from '@aws-sdk/client-sqs'
+import {
+  ChangeMessageVisibilityCommand,
+  type MessageAttributeValue,
+  ReceiveMessageCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs'
 import type { FauxqsServer } from 'fauxqs'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { region, startEmulator } from '../../services/local/emulator.ts'
@@ -276,6 +281,34 @@ test('what is exported, purged and imported is what was', async () => {
   assert.equal(valuesOf(messagesIn(queue)[0]!.messageAttributes).replay_count, '1')
 })
 
+test('an export that is not whole ends with status 1, and a purge by it leaves what came since', async () => {
+  for (let i = 0; i < 3; i++) dieOf('IMAGE_EMPTY', `uploads/${i}.jpg`)
+  const file = join(folder, 'letters.jsonl')
+  const hidden = await sqs.send(new ReceiveMessageCommand({ QueueUrl: env.DLQ_URL, MaxNumberOfMessages: 1 }))
+  const partial = await run('export', '--all', '--out', file)
+  assert.equal(partial.status, 1)
+  assert.match(
+    partial.stderr,
+    /^SQS counts about 1 message more, .*\n2 messages exported\nthis export may lack messages: /m,
+  )
+  await letVisibilityEnd()
+  dieOf('IMAGE_EMPTY', 'uploads/new.jpg')
+
+  for (const args of [['--all'], ['--code', 'IMAGE_EMPTY'], ['--exported', join(folder, 'none')]]) {
+    const mistake = await run('purge', '--exported', file, ...args, '--yes', '--audit', audit)
+    assert.equal(mistake.status, 2, mistake.stderr)
+  }
+  const purged = await run('purge', '--exported', file, '--yes', '--audit', audit)
+  assert.deepEqual([purged.status, purged.stderr], [0, '2 removed\n'])
+  assert.deepEqual(
+    messagesIn(dlq)
+      .map(({ body }) => body)
+      .toSorted(),
+    [hidden.Messages![0]!.Body, bodyOf('uploads/new.jpg')].toSorted(),
+  )
+  assert.equal((await run('export', '--all')).status, 0)
+})
+
 test('an import with a bad line names it and sends nothing', async () => {
   const file = join(folder, 'letters.jsonl')
   const good = JSON.stringify({ body: 'hello', attributes: {} })
@@ -320,7 +353,7 @@ test('a queue that is away is told in a line', async () => {
   emulator.deleteQueue(dlq)
   const { status, stdout, stderr } = await run('list')
   assert.deepEqual([status, stdout, stderr.split('\n').length], [1, '', 2], stderr)
-  assert.match(stderr, /^receiving failed: /)
+  assert.match(stderr, /^counting messages failed: /)
   env.AWS_ENDPOINT_URL = 'http://127.0.0.1:1'
   env.DLQ_URL = 'http://127.0.0.1:1/0/dlq'
   assert.equal((await run('list')).status, 1)

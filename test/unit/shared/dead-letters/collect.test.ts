@@ -9,7 +9,7 @@ const code = (StringValue: string) => ({ reason_code: { DataType: 'String', Stri
 test('a message that comes twice is one, and the longest failed is the first', async () => {
   const sent = (id: string, time: number): Message => ({ MessageId: id, Attributes: { SentTimestamp: String(time) } })
   const other = { ...sent('c', 3), MessageAttributes: code('IMAGE_EMPTY') }
-  const { letters, stop } = await collect(
+  const { letters, received, stop } = await collect(
     holdOf([
       [sent('b', 2), sent('a', 1)],
       [sent('b', 2), other],
@@ -17,14 +17,14 @@ test('a message that comes twice is one, and the longest failed is the first', a
     { code: ['none'], limit: 10 },
     bounds,
   )
-  assert.deepEqual([letters.map(({ id }) => id), stop], [['a', 'b'], 'end'])
+  assert.deepEqual([letters.map(({ id }) => id), received, stop], [['a', 'b'], 3, 'end'])
 })
 
 test('those that are named are looked for until all are found, and then there are no others', async () => {
   const batches = [[{ MessageId: 'a' }, { MessageId: 'b' }], [{ MessageId: 'c' }]]
   for (const [id, limit, found, stop] of [
-    [['a'], 10, ['a'], 'end'],
-    [['c', 'a', 'c'], 10, ['a', 'c'], 'end'],
+    [['a'], 10, ['a'], 'named'],
+    [['c', 'a', 'c'], 10, ['a', 'c'], 'named'],
     [['a', 'c'], 1, ['a'], 'limit'],
     [['a', 'z'], 10, ['a'], 'end'],
   ] as const) {
@@ -70,8 +70,8 @@ test('those replayed too often take no place from the others, and as many are no
     [{ limit: 100 }, 2 ** 20, 5, 20, 20, 'end'],
     [{ limit: 3 }, 2 ** 20, 3, 0, 20, 'limit'],
     [{ limit: 100 }, 1_000, 5, 3, 20, 'end'],
-    [{ limit: 100, id: ['0', '11', '20'] }, 2 ** 20, 1, 2, 2, 'end'],
-    [{ limit: 100, id: ['0', '3'] }, 2 ** 20, 0, 2, 2, 'end'],
+    [{ limit: 100, id: ['0', '11', '20'] }, 2 ** 20, 1, 2, 2, 'named'],
+    [{ limit: 100, id: ['0', '3'] }, 2 ** 20, 0, 2, 2, 'named'],
   ] as const) {
     const { id, limit } = { id: undefined, ...selection }
     const hold = holdOf(batches)
