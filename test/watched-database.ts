@@ -31,11 +31,11 @@ export async function watchDatabase(url: string) {
       return rows.reduce((sum, { Value: value }) => sum + Number(value), 0)
     },
 
+    plans,
+
     /** No statement since then goes through a table, nor sorts more than a slice already bounded. */
     async assertPlans(): Promise<void> {
-      assert.ok(asked.length > 0)
-      for (const { statement, values } of asked) {
-        const [plan] = await connection.query<RowDataPacket[]>(`explain ${statement}`, values)
+      for (const { statement, plan } of await plans()) {
         for (const { table, type, key, Extra: extra } of plan) {
           if (table === null || String(table).startsWith('<derived')) continue
           assert.ok(key, `${table} ${type} ${extra}: ${statement}`)
@@ -46,5 +46,16 @@ export async function watchDatabase(url: string) {
     },
 
     close: () => connection.end(),
+  }
+
+  /** How the server goes about each statement since then. */
+  async function plans(): Promise<{ statement: string; plan: RowDataPacket[] }[]> {
+    assert.ok(asked.length > 0)
+    return Promise.all(
+      asked.map(async ({ statement, values }) => {
+        const [plan] = await connection.query<RowDataPacket[]>(`explain ${statement}`, values)
+        return { statement, plan }
+      }),
+    )
   }
 }

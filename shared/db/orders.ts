@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { and, eq, max } from 'drizzle-orm'
+import { and, desc, eq, max } from 'drizzle-orm'
 import type { MySqlInsertValue } from 'drizzle-orm/mysql-core'
 import { jobId, keyDigest, sequencerAfter } from '../contract/key.ts'
 import type { ImageUploaded } from '../contract/queue-message.ts'
@@ -89,15 +89,10 @@ export function createOrders({ database, bucket }: { database: Database; bucket:
   ): Promise<void> {
     const image = { bucket, imageKey, keyDigest, version, versionId, etag, sizeBytes, sequencer, uploadedAt }
     const ofVersion = and(eq(jobs.keyDigest, keyDigest), eq(jobs.version, version))
-    const { last } = await one(
-      database.run((db) =>
-        db
-          .select({ last: max(jobs.take) })
-          .from(jobs)
-          .where(ofVersion),
-      ),
+    const [last] = await database.run((db) =>
+      db.select({ take: jobs.take }).from(jobs).where(ofVersion).orderBy(desc(jobs.take)).limit(1),
     )
-    const take = (last ?? 0) + 1
+    const take = (last?.take ?? 0) + 1
     const id = jobId({ bucket, key: imageKey, version }, take)
     const orderedSeed = order.orderedSeed ?? Number.parseInt(id.slice(0, 8), 16)
     const job = { ...image, ...unbegun, ...order, id, take, orderedSeed }
@@ -129,7 +124,8 @@ export function createOrders({ database, bucket }: { database: Database; bucket:
     /** As `cancel`, for an upload whose event has not come: when it does, it finds its job settled. */
     async cancelUpload(upload: Omit<ImageUploaded, 'bucket' | 'sequencer'>): Promise<FoundJob | undefined> {
       const { key, version, eventTime } = upload
-      const ofKey = eq(jobs.keyDigest, keyDigest(bucket, key))
+      // The first takes have the greatest.
+      const ofKey = and(eq(jobs.keyDigest, keyDigest(bucket, key)), eq(jobs.take, 0))
       const { latest } = await one(
         database.run((db) =>
           db

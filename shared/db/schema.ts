@@ -156,7 +156,8 @@ export const jobs = mysqlTable(
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
-    index('jobs_newest_version').on(table.keyDigest, table.sequencer),
+    // The newest of a take is the first of its entries, however many versions and takes a key has.
+    index('jobs_newest').on(table.keyDigest, table.take, table.sequencer, table.createdAt),
     // Failures are counted from it alone.
     index('jobs_state').on(table.state, table.updatedAt, table.errorCode),
     // To list by.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -88,6 +88,25 @@ test('a statement cut off before it was marked as done is not done twice', async
   }
 })
 
+test('a database of an earlier release becomes as a new one, though its update was cut off at every statement', async () => {
+  await migrate({ url, tls: 'off' })
+  const expected = await definitions()
+  await connection.query(`drop table ${(await tables()).join(', ')}`)
+  const folder = await folderOf({ '0000_initial': [] })
+  try {
+    await copyFile('shared/db/migrations/0000_initial.sql', join(folder, '0000_initial.sql'))
+    await migrate({ url, tls: 'off', folder })
+    const before = await applied()
+    const count = await migrate({ url, tls: 'off' })
+    assert.ok(count > 0)
+    await connection.query('update promenade_migrations set finished_at = null where name not in (?)', [before])
+    assert.equal(await migrate({ url, tls: 'off' }), count)
+    assert.deepEqual(await definitions(), expected)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
 test('a migration changed after it was applied is refused', async () => {
   const first = await folderOf({ '0000_one': ['create table a (id int)'] })
   const second = await folderOf({ '0000_one': ['create table a (id bigint)'] })
@@ -147,6 +166,21 @@ async function folderOf(migrations: Record<string, string[]>): Promise<string> {
     await writeFile(join(folder, `${tag}.sql`), statements.join(';\n--> statement-breakpoint\n'))
   }
   return folder
+}
+
+async function applied(): Promise<string[]> {
+  const [rows] = await connection.query<RowDataPacket[]>('select name from promenade_migrations')
+  return rows.map(({ name }) => name)
+}
+
+/** Of each table. */
+async function definitions(): Promise<string[]> {
+  const found: string[] = []
+  for (const table of await tables()) {
+    const [[row]] = await connection.query<RowDataPacket[][]>({ sql: `show create table ${table}`, rowsAsArray: true })
+    found.push(String(row![1]))
+  }
+  return found
 }
 
 async function tables(): Promise<string[]> {

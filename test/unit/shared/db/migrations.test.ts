@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { test } from 'node:test'
@@ -27,5 +27,13 @@ test('the committed migrations are those of the schema', async () => {
     assert.match(stdout, /No schema changes/)
   } finally {
     await rm(scratch, { recursive: true })
+  }
+})
+
+test('a migration makes its indexes before it drops others: the release before goes on meanwhile', async () => {
+  const folder = 'shared/db/migrations'
+  for (const name of (await readdir(folder)).filter((each) => each.endsWith('.sql'))) {
+    const kinds = (await readFile(join(folder, name), 'utf8')).match(/^(CREATE|DROP) (?=(UNIQUE )?INDEX)/gm) ?? []
+    assert.deepEqual(kinds, kinds.toSorted(), name)
   }
 })
