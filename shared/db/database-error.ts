@@ -35,12 +35,13 @@ const dropped = new Set([1053, 1317, 1927, 4031])
 
 /**
  * The server is there and does not serve: too many connections, access or database not (or no longer) granted,
- * tables or columns not yet migrated, read-only during a failover, statement time limits, disk, table or memory full, and
- * TiDB's schema out of date or its storage away.
+ * tables or columns not yet migrated, read-only during a failover, statement time limits, disk, table or memory full; of
+ * TiDB its schema out of date, no timestamps, the server's memory or a resource group's quota used up, its storage away or
+ * busy. Not all of the state HY000: much of it is about the statement, and fails each time.
  */
 const unavailable = new Set([
   1021, 1030, 1037, 1040, 1041, 1044, 1045, 1049, 1054, 1114, 1135, 1142, 1146, 1203, 1226, 1290, 1792, 1836, 1969,
-  3024, 8027, 9001, 9002, 9003, 9004, 9005,
+  3024, 8027, 8120, 8176, 8251, 8252, 8253, 8254, 9001, 9002, 9003, 9004, 9005, 9008, 9010, 9011,
 ])
 
 /** How mysql2's pool itself refuses; these errors have no code. */
