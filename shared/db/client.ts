@@ -25,14 +25,24 @@ const maxTries = 4
 const firstBackoffMs = 25
 const maxWaiting = 1000
 
+/** The server ends a statement after it is given up here: before, TiDB may say that it was killed, and it ran again. */
+const serverMarginSeconds = 1
+
 /**
  * Strict about data whatever the server's default, with escapes as the driver writes them; a lock is not waited for
- * longer than a statement may take, nor kept for long by a machine that vanished in the midst of a transaction.
+ * longer than a statement may take, nor kept for long by a machine that vanished in the midst of a transaction. What is
+ * given up here ends on the server too: reads by MySQL and TiDB, which run the first comment, anything by MariaDB, which
+ * runs the second.
  */
-const sessionOf = (idleSeconds: number) => `set session
-  sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION',
-  innodb_lock_wait_timeout = 5,
-  wait_timeout = ${Math.ceil(2 * idleSeconds)}`
+function sessionOf({ idleSeconds, timeoutSeconds }: { idleSeconds: number; timeoutSeconds: number }): string {
+  const seconds = timeoutSeconds + serverMarginSeconds
+  return `set session
+    sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION',
+    innodb_lock_wait_timeout = 5,
+    wait_timeout = ${Math.ceil(2 * idleSeconds)}
+    /*!50708 , max_execution_time = ${Math.ceil(seconds * 1000)} */
+    /*M! , max_statement_time = ${seconds} */`
+}
 
 /** A pool of connections; opens none before the first use. Throws ConfigError. */
 export function openDatabase({
@@ -137,7 +147,7 @@ export function openDatabase({
     }
     const session: Session = { db: drizzleOn(query), openedAt: performance.now() }
     try {
-      await query({ sql: sessionOf(idleSeconds) })
+      await query({ sql: sessionOf({ idleSeconds, timeoutSeconds }) })
     } catch (error) {
       throw session.broken ?? error
     }

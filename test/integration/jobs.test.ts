@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { eq, sql } from 'drizzle-orm'
 import { jobId } from '#shared/contract/key.ts'
 import { type Database, openDatabase } from '#shared/db/client.ts'
@@ -346,6 +347,35 @@ test('a server that hangs is DATABASE_UNAVAILABLE in bounded time, inside a tran
   } finally {
     await distant.close()
     await proxy.close()
+  }
+})
+
+test('a statement that is given up ends on the server too, and who waits longer lets it run longer', async () => {
+  const impatient = openDatabase({ url: server.url, tls: 'off', connectionLimit: 2, timeoutSeconds: 0.3 })
+  const patient = openDatabase({ url: server.url, tls: 'off', connectionLimit: 2, timeoutSeconds: 60 })
+  const long = sql`select sum(one.seq * other.seq) from seq_1_to_100000000 as one, seq_1_to_100000 as other`
+  const running = async () => {
+    const [rows] = await database.run((db) =>
+      db.execute(sql`select id from information_schema.processlist where info like 'select sum(one.seq%'`),
+    )
+    return (rows as unknown as unknown[]).length
+  }
+  try {
+    const givenUp = [1, 2, 3, 4].map(() => impatient.run((db) => db.execute(long)))
+    for (const { status, reason } of (await Promise.allSettled(givenUp)) as PromiseRejectedResult[]) {
+      assert.equal(status, 'rejected')
+      assert.equal(reason.code, 'DATABASE_UNAVAILABLE')
+    }
+    const deadline = Date.now() + 5_000
+    while (await running()) {
+      assert.ok(Date.now() < deadline, `${await running()} statements go on`)
+      await sleep(20)
+    }
+    const [rows] = await patient.run((db) => db.execute(sql`select @@max_statement_time as seconds`))
+    assert.deepEqual(rows, [{ seconds: 61 }])
+  } finally {
+    await impatient.close()
+    await patient.close()
   }
 })
 
