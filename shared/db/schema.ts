@@ -197,16 +197,12 @@ export const consumers = mysqlTable(
 )
 
 /** A job that has ended, written together with its end, until it is known which endpoints are to hear of it. */
-export const webhookEvents = mysqlTable(
-  'webhook_events',
-  {
-    id: bigint('id', { mode: 'number' }).primaryKey().autoincrement(),
-    jobId: hex('job_id', { length: 32 }).notNull(),
-    state: ascii('state', { length: 16 }).$type<FinalState>().notNull(),
-    createdAt: time('created_at').notNull(),
-  },
-  (table) => [index('webhook_events_created').on(table.createdAt)],
-)
+export const webhookEvents = mysqlTable('webhook_events', {
+  id: bigint('id', { mode: 'number' }).primaryKey().autoincrement(),
+  jobId: hex('job_id', { length: 32 }).notNull(),
+  state: ascii('state', { length: 16 }).$type<FinalState>().notNull(),
+  createdAt: time('created_at').notNull(),
+})
 
 /** What one endpoint is still to hear; the row goes when it has. */
 export const webhookDeliveries = mysqlTable(
@@ -228,5 +224,7 @@ export const webhookDeliveries = mysqlTable(
     unique('webhook_deliveries_event').on(table.eventId, table.endpoint),
     // One endpoint's backlog is nothing that another's search goes through.
     index('webhook_deliveries_due').on(table.endpoint, table.nextAttemptAt),
+    // To find what no endpoint's search has found for days.
+    index('webhook_deliveries_overdue').on(table.nextAttemptAt),
   ],
 )

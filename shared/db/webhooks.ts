@@ -34,8 +34,9 @@ const removalLength = 1_000
 const maxErrorLength = 500
 /** An end older than this is no news. */
 const maxEventDays = 3
-/** Longer than all tries take; what is still here then is for an endpoint that is no longer in anyone's settings. */
-const maxDeliveryDays = 7
+/** What nobody has tried for so long since it was due is for an endpoint that is no longer in anyone's settings. */
+const maxOverdueDays = 7
+const expireEveryMs = 60 * 60 * 1000
 
 const now = sql<Date>`utc_timestamp(3)`
 const fromNow = (seconds: number) =>
@@ -59,6 +60,7 @@ export function createWebhookQueue({
 }) {
   const isHeld = ({ id, leaseUntil }: Delivery) =>
     and(eq(webhookDeliveries.id, id), eq(webhookDeliveries.nextAttemptAt, leaseUntil))
+  let expiredAt = Number.NEGATIVE_INFINITY
 
   return {
     /**
@@ -113,7 +115,7 @@ export function createWebhookQueue({
       return database.run(async (db) => {
         const due = await db
           .select({ id })
-          .from(webhookDeliveries)
+          .from(webhookDeliveries, { forceIndex: 'webhook_deliveries_due' })
           .where(and(eq(webhookDeliveries.endpoint, endpoint), isDue))
           .orderBy(asc(nextAttemptAt))
           .limit(limit)
@@ -156,15 +158,18 @@ export function createWebhookQueue({
       await database.run((db) => db.update(webhookDeliveries).set({ nextAttemptAt: now }).where(isHeld(delivery)))
     },
 
-    /** Removes deliveries that nobody tries any more; says how many. */
+    /** Once an hour at most, removes deliveries that nobody tries any more; says how many. */
     async expire(): Promise<number> {
-      const { id, createdAt } = webhookDeliveries
-      const isExpired = lt(createdAt, daysAgo(maxDeliveryDays))
-      return database.run(async (db) => {
+      if (Date.now() - expiredAt < expireEveryMs) return 0
+      const { id, nextAttemptAt } = webhookDeliveries
+      const isExpired = lt(nextAttemptAt, daysAgo(maxOverdueDays))
+      const removed = await database.run(async (db) => {
         const expired = await db.select({ id }).from(webhookDeliveries).where(isExpired).limit(removalLength)
         if (expired.length) await db.delete(webhookDeliveries).where(inArray(id, idsOf(expired)))
         return expired.length
       })
+      expiredAt = Date.now()
+      return removed
     },
   }
 }

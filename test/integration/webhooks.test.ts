@@ -22,6 +22,7 @@ import { createSender, type Send } from '../../services/api/webhooks/sender.ts'
 import { startDatabase } from '../../services/local/database.ts'
 import { startApi } from '../../services/local/processes.ts'
 import { analysisOf, bucket, uploadOf } from '../job.ts'
+import { watchDatabase } from '../watched-database.ts'
 
 const leaseSeconds = 60
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`
@@ -38,11 +39,11 @@ before(async () => {
   await migrate({ url: server.url, tls: 'off' })
   database = openDatabase({ url: server.url, tls: 'off' })
   jobs = createJobs({ database })
-  queue = createWebhookQueue({ database })
 })
 
 beforeEach(async () => {
   log = ''
+  queue = createWebhookQueue({ database })
   await database.run((db) => db.delete(webhookEvents))
   await database.run((db) => db.delete(webhookDeliveries))
 })
@@ -311,12 +312,61 @@ test('events are removed when nobody is to hear of them, and deliveries to endpo
   assert.equal(await waiting(), 0)
   await fail('forgotten')
   await runOnce([receiver.endpoint()])
-  await passTime()
+  await isDueSince(6)
+  await expireAnew()
+  assert.equal(await waiting(), 1)
+  await isDueSince(8)
+  await expireAnew()
+  assert.equal(await waiting(), 0)
+})
+
+test('a delivery is kept for its next try, however old it is: by Retry-After ten tries take nine days', async (t) => {
+  const receiver = await startReceiver(t, Array(9).fill([503, { 'retry-after': '86400' }]))
+  await succeed('patient')
+  let days = 0
+  for (let tries = 1; tries <= 9; tries++) {
+    await runOnce([receiver.endpoint()])
+    days += (await delivery()).inSeconds / 86_400
+    const createdAt = sql`utc_timestamp(3) - interval ${Math.floor(days * 86_400)} second`
+    await database.run((db) => db.update(webhookDeliveries).set({ createdAt }))
+    await expireAnew()
+    await passTime()
+  }
+  assert.ok(days > 9)
+  await runOnce([receiver.endpoint()])
+  assert.equal(receiver.calls.length, 10)
+  assert.doesNotMatch(log, /given up/)
+})
+
+test('whoever begins anew for each run looks for forgotten deliveries once an hour all the same', async (t) => {
+  const receiver = await startReceiver(t, [500])
+  await fail('forgotten for long')
+  await runOnce([receiver.endpoint()])
+  await isDueSince(8)
   await runOnce([])
   assert.equal(await waiting(), 1)
-  await database.run((db) => db.update(webhookDeliveries).set({ createdAt: sql`utc_timestamp(3) - interval 8 day` }))
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_600_000 })
   await runOnce([])
   assert.equal(await waiting(), 0)
+})
+
+test('of 3,000 deliveries neither a claim nor the search for forgotten ones reads those of another endpoint', async (t) => {
+  const watched = await watchDatabase(server.url)
+  t.after(watched.close)
+  await watched.connection.query(
+    `insert into webhook_deliveries (event_id, endpoint, payload, attempts, next_attempt_at, created_at)
+     select seq, repeat(if(seq % 100, 'a', 'b'), 64), '{}', 0, utc_timestamp(3) - interval seq second,
+       utc_timestamp(3) - interval 9 day from seq_1_to_3000`,
+  )
+  await watched.connection.query('analyze table webhook_deliveries')
+  const watchedQueue = createWebhookQueue({ database: watched.database })
+  await watched.forget()
+  assert.equal(await watchedQueue.expire(), 0)
+  assert.ok((await watched.rowsRead()) < 10, `read ${await watched.rowsRead()} rows`)
+  await watched.assertPlans()
+  await watched.forget()
+  assert.equal((await watchedQueue.claim('b'.repeat(64), 8)).length, 8)
+  assert.ok((await watched.rowsRead()) < 100, `read ${await watched.rowsRead()} rows`)
 })
 
 test('no secret is in the log, whatever goes wrong', async (t) => {
@@ -434,6 +484,16 @@ async function cancel(name: string): Promise<string> {
 async function passTime(): Promise<void> {
   const past = sql`utc_timestamp(3) - interval 1 second`
   await database.run((db) => db.update(webhookDeliveries).set({ nextAttemptAt: past }))
+}
+
+async function isDueSince(days: number): Promise<void> {
+  const then = sql`utc_timestamp(3) - interval ${days} day`
+  await database.run((db) => db.update(webhookDeliveries).set({ nextAttemptAt: then }))
+}
+
+/** As a process that has just started. */
+async function expireAnew(): Promise<void> {
+  await createWebhookQueue({ database }).expire()
 }
 
 async function delivery() {

@@ -9,7 +9,6 @@ import type { Send } from './sender.ts'
 
 /** To one endpoint at once. */
 const deliveriesAtOnce = 8
-const expireEveryMs = 60 * 60 * 1000
 const drainMs = 2_000
 
 /** Delivered where there is no fault. */
@@ -49,7 +48,6 @@ export function createWebhooks({
   const busy = new Map<Endpoint, Promise<void>>()
   let alarm = new AbortController()
   let running: Promise<void> | undefined
-  let expiredAt = Number.NEGATIVE_INFINITY
   /** Why the queue itself could not be worked off, at last. */
   let fault: unknown
 
@@ -71,9 +69,7 @@ export function createWebhooks({
             workOff(endpoint).finally(() => busy.delete(endpoint)),
           )
       }
-      if (now() - expiredAt < expireEveryMs) return
       const deliveries = await queue.expire()
-      expiredAt = now()
       if (deliveries) logger.error({ deliveries }, 'webhooks given up: no process has had their endpoint for days')
     } catch (error) {
       fault = error
