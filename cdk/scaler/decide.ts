@@ -28,7 +28,7 @@ export interface Decision {
   isCapReached: boolean
   /** Pods that are found failed for the first time. */
   failed: number
-  /** Of them, the keys of those that were ordered and never seen, and are no longer waited for. */
+  /** The keys of pods that were ordered and never seen, and are no longer waited for. */
   lost: string[]
   /** Without the pods that are now to be created. */
   state: State
@@ -42,7 +42,7 @@ export function decide(
 ): Decision {
   const named = pods.filter(({ name }) => isOurs(name, stage))
   const ours = named.filter(({ status }) => status !== 'TERMINATED')
-  const { orders, missing, lost } = unlistedOf(before, named, now)
+  const { orders, missing, lost, lostPods } = unlistedOf(before, named, now)
   const spentUsd = spentToday(before, ours, now)
   const isCapReached = spentUsd >= limits.daily_usd
 
@@ -68,7 +68,7 @@ export function decide(
   const failed = faulty.filter((pod) => !isKnownToFail(pod, before))
   const working = current.filter((pod) => works(pod, before))
   // One that has worked says nothing about the next.
-  const failedInRow = failed.filter((pod) => isCurrent(pod) && !hasWorked(pod, before)).length + lost.length
+  const failedInRow = failed.filter((pod) => isCurrent(pod) && !hasWorked(pod, before)).length + lostPods
   const failures = failuresOf(before?.failures, {
     now,
     revision,
@@ -101,7 +101,7 @@ export function decide(
       })),
     ],
     pods: { all: ours.length, running: sound.filter(isRunning).length },
-    failed: failed.length + lost.length,
+    failed: failed.length + lostPods,
     lost,
     isCapReached,
     state: {

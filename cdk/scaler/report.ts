@@ -54,6 +54,7 @@ export function reportOf(stage: string, now: number, { backlog, decision, ...rou
     created: round.created,
     removed: round.removed,
     awaited: Object.keys(state.orders ?? {}),
+    missing: Object.keys(state.missing ?? {}),
     ...(round.withoutCapacity.detail && { capacity: round.withoutCapacity.detail }),
     faults: round.faults,
   }

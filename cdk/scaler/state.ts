@@ -56,14 +56,18 @@ export function awayFrom<T>(pods: readonly Pod[], known: Record<string, T> = {})
   return Object.entries(known).filter(([key]) => !keys.has(key))
 }
 
-/** What is not in the list `pods` and may still be there or come; `lost`: the keys of orders that are no longer waited for. */
+/**
+ * What is not in the list `pods` and may still be there or come; `lost`: the keys of orders that are no
+ * longer waited for, `lostPods`: how many of them RunPod had answered, and so has made.
+ */
 export function unlistedOf(
   before: State | undefined,
   pods: readonly Pod[],
   now: number,
-): { orders: Unlisted; missing: Unlisted; lost: string[] } {
+): { orders: Unlisted; missing: Unlisted; lost: string[]; lostPods: number } {
   const orders = awayFrom(pods, before?.orders)
   const awaited = orders.filter(([, [at, price]]) => now - at < (price === null ? unansweredMs : seenWithinMs))
+  const lost = orders.filter((order) => !awaited.includes(order))
   const gone = awayFrom(pods, before?.listed).flatMap(([key, known]): [string, Unlisted[string]][] =>
     known ? [[key, [now, known[0]]]] : [],
   )
@@ -71,7 +75,8 @@ export function unlistedOf(
   return {
     orders: Object.fromEntries(awaited),
     missing: Object.fromEntries(missing.slice(0, mostPods - awaited.length)),
-    lost: orders.filter((order) => !awaited.includes(order)).map(([key]) => key),
+    lost: lost.map(([key]) => key),
+    lostPods: lost.filter(([, [, price]]) => price !== null).length,
   }
 }
 

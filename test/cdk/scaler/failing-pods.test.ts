@@ -73,6 +73,26 @@ test('pods that are never listed are ordered ever more rarely', async () => {
   assert.ok(made() <= 8 + 60, `${made()} pods in ten hours`)
 })
 
+test('orders that RunPod cannot answer are no pods that fail', async () => {
+  const { rounds, world, pods } = simulateHours({ limits: { max_pods: 8 }, backlog: 10_000 })
+  world.order = () => {
+    throw new RunpodError('POST /v2/pods: 502 bad gateway', { status: 502 })
+  }
+  const found = await rounds(12)
+  assert.ok(found.every(({ decision, faults }) => decision.failed === 0 && faults.length > 0))
+  delete world.order
+  await rounds(4)
+  assert.equal(pods.size, 8)
+})
+
+test('what the list has lost is named while it counts', async () => {
+  const { rounds, pods } = simulateHours({ limits: { min_pods: 2, max_pods: 2 } })
+  await rounds(10)
+  pods.clear()
+  const [round] = await rounds(1)
+  assert.deepEqual([round!.created.length, reportOf('testing', 0, round!).missing.length], [0, 2])
+})
+
 test('when the cause is mended, the next pod has all others ordered as soon as it has worked for a while', async () => {
   const { rounds, world, pods } = simulateHours({ limits: { max_pods: 8 }, backlog: 10_000, look: exitsAtOnce })
   await rounds(5 * hours)
