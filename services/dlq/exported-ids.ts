@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { UsageError } from '#shared/command-line.ts'
 import { maxReceived } from '#shared/dead-letters/collect.ts'
+import { batchSize } from '#shared/dead-letters/dead-letter-queue.ts'
 import { fileFault } from '#shared/file-fault.ts'
 import { printable } from '#shared/printable.ts'
 import { readRecord } from './record.ts'
@@ -8,6 +9,8 @@ import { readRecord } from './record.ts'
 /** A message as large as SQS takes, each byte of which is escaped, is shorter. */
 const maxLineLength = 8 * 2 ** 20
 const maxIdLength = 100
+/** A run reads on while it has fewer than it may have. */
+const maxExported = maxReceived + batchSize - 1
 
 /**
  * The ids of the messages in a file that `export` wrote, of which a line at a time is held. Throws UsageError; also when a
@@ -26,7 +29,7 @@ export async function readExportedIds(file: string): Promise<string[]> {
       if (typeof read === 'string') throw faulty(`line ${line}: ${read}`)
       if (!read.id || read.id.length > maxIdLength) throw faulty(`line ${line}: it has no message_id`)
       ids.add(read.id)
-      if (ids.size > maxReceived) throw faulty(`it names more than ${maxReceived} messages`)
+      if (ids.size > maxExported) throw faulty(`it names more than ${maxExported} messages`)
     }
   } catch (cause) {
     if (cause instanceof UsageError) throw cause

@@ -65,7 +65,8 @@ export function checkSelection({
   const names = ['id', 'code', 'prefix', 'olderThan', 'newerThan', 'text'] as const
   const filtered = names.some((name) => options[name] !== undefined)
   const ways = [filtered, all, exported !== undefined].filter(Boolean)
-  if (ways.length !== 1) throw new UsageError('name the messages: by filters such as --code, or by --all')
+  if (ways.length === 1) return
+  throw new UsageError('name the messages in one way: by filters such as --code, by --all, or for purge by --exported')
 }
 
 function append(text: string, before: string[] = []): string[] {

@@ -298,6 +298,10 @@ test('an export that is not whole ends with status 1, and a purge by it leaves w
     const mistake = await run('purge', '--exported', file, ...args, '--yes', '--audit', audit)
     assert.equal(mistake.status, 2, mistake.stderr)
   }
+  assert.match(
+    (await run('purge', '--yes')).stderr,
+    /in one way: by filters such as --code, by --all, .* --exported\n$/,
+  )
   const purged = await run('purge', '--exported', file, '--yes', '--audit', audit)
   assert.deepEqual([purged.status, purged.stderr], [0, '2 removed\n'])
   assert.deepEqual(

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { UsageError } from '#shared/command-line.ts'
 import { maxReceived } from '#shared/dead-letters/collect.ts'
+import { batchSize } from '#shared/dead-letters/dead-letter-queue.ts'
 import { withHold } from '#shared/dead-letters/hold.ts'
 import { purge } from '../../../services/dlq/purge.ts'
 import { createSession } from '../../../services/dlq/session.ts'
@@ -110,8 +111,8 @@ for (const [name, lines, fault] of [
   ['what could not be imported', [whole('1'), '{"message_id":"2"}'], /line 2: /],
   [
     'more than a run can hold',
-    Array.from({ length: maxReceived + 1 }, (_, id) => whole(String(id))),
-    /more than 10000/,
+    Array.from({ length: maxReceived + batchSize }, (_, id) => whole(String(id))),
+    /more than 10009/,
   ],
   ['an endless line', ['x'.repeat(9 * 2 ** 20)], /line 1: it is too long/],
 ] as const) {
