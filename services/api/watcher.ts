@@ -126,8 +126,8 @@ export function createWatcher({
 
   /**
    * The listener is told where the job stands, now and whenever its revision changes, until the function returned is
-   * called. Throws RetryableFailure OVERLOADED to a caller who has as many as are left for all others: there is always
-   * room for one who has none.
+   * called. Throws RetryableFailure OVERLOADED to a caller who has as many as are left for all others: no one takes all,
+   * and ten who come one after another find room, each for half of what the last one found.
    */
   function watch(
     wanted: Wanted,

@@ -47,12 +47,13 @@ async function run({ env: given, stopping, exit }: Surroundings): Promise<void> 
     exit(1)
   })
   let hasStopped = false
+  /** Why it ends by itself. */
+  let lost: Error | undefined
   if (stopping.aborted) return
   // In order where the consumer has stopped and what is left waits for a service that is away.
-  const endLate = () => exit(hasStopped ? 0 : 1)
-  stopping.addEventListener('abort', () => {
-    setTimeout(endLate, Math.max(closeSeconds, config.GRACE_SECONDS) * 1000).unref()
-  })
+  const endLate = () => exit(hasStopped && !lost ? 0 : 1)
+  const boundEnd = () => setTimeout(endLate, Math.max(closeSeconds, config.GRACE_SECONDS) * 1000).unref()
+  stopping.addEventListener('abort', boundEnd)
   const env = withoutSecrets(given)
   const version = await readVersion()
   const metrics = createMetrics()
@@ -106,16 +107,15 @@ async function run({ env: given, stopping, exit }: Surroundings): Promise<void> 
       consumer.start()
       signOfLife.start({ version, slots: config.BATCH_SIZE, inference, health: consumer.health })
       const stopped = stopping.aborted ? undefined : once(stopping, 'abort')
-      const lost = await Promise.race([stopped, inference.gone]).then(
-        () => undefined,
-        (error) => error,
-      )
+      await Promise.race([stopped, inference.gone]).catch((error: Error) => {
+        lost = error
+        boundEnd()
+      })
       stoppedAt = performance.now()
       logger.info('stopping')
       signOfLife.stopping()
       await consumer.stop()
       hasStopped = true
-      if (lost) throw lost
     } finally {
       await signOfLife.stop()
       await inference.close()
@@ -129,7 +129,9 @@ async function run({ env: given, stopping, exit }: Surroundings): Promise<void> 
   }
   const flushMs = Math.max(closeSeconds * 1000, stoppedAt + config.GRACE_SECONDS * 1000 - performance.now())
   // A collector that does not answer must not keep the process.
-  if (traces && !(await traces.close(flushMs))) exit()
+  const isSent = !traces || (await traces.close(flushMs))
+  if (lost) throw lost
+  if (!isSent) exit()
 }
 
 async function answers(inference: Inference | undefined): Promise<boolean> {
@@ -155,7 +157,8 @@ async function readVersion(): Promise<string> {
 }
 
 const places = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ', 'LD_LIBRARY_PATH', 'LD_PRELOAD']
-const tuning = /^(NODE_OPTIONS|UV_THREADPOOL_SIZE|GLIBC_TUNABLES|(LC|MALLOC|VIPS|ORT|OMP|CUDA|NVIDIA)_\w+)$/
+const tuning =
+  /^(NODE_OPTIONS|UV_THREADPOOL_SIZE|GLIBC_TUNABLES|(LC|MALLOC|VIPS|ORT|OMP|CUDA|CUBLAS|CUDNN|NVIDIA)_\w+)$/
 
 /** What the inference process and the picture process inherit: where things are and how they run, and nobody's secrets. */
 function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -21,8 +21,9 @@ interface InferenceObserver {
 
 export type Inference = Awaited<ReturnType<typeof startInference>>
 
-/** Without an answer in between: then it is not the work that they end by. */
-const maxLosses = 5
+/** Without a sign of work in between. More than one picture is tried, by which each of them may have ended. */
+const maxLosses = 8
+const maxRestartDelaySeconds = 4
 
 /**
  * Starts the inference process and keeps one alive: a process that dies, or owes an answer and says nothing for
@@ -86,7 +87,7 @@ export async function startInference(
       env,
       onFallback: (fallback) => logger.warn(fallback, 'the models cannot be loaded on a provider, trying the next'),
       onResponse(response) {
-        if (response.type === 'answer') losses = 0
+        if (response.type !== 'failure') losses = 0
         if (response.type === 'generated') observer?.generated(response.generation)
         else requests.settle(response)
       },
@@ -109,11 +110,11 @@ export async function startInference(
     ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; ${another}`))
     ready.catch(() => {})
     if (losses === maxLosses) {
-      const times = `the inference process was lost ${losses} times without an answer in between`
+      const times = `the inference process was lost ${losses} times without a sign of work in between`
       gone.reject(new Error(`${times}; at last: ${reason}`))
       return
     }
-    const delaySeconds = 2 ** (losses - 1)
+    const delaySeconds = Math.min(2 ** (losses - 1), maxRestartDelaySeconds)
     logger.error({ reason, delaySeconds }, 'inference process lost, starting another')
     observer?.restarted()
     restart = setTimeout(start, delaySeconds * 1000)

@@ -76,12 +76,12 @@ test('one that is held long is not taken for abandoned', async () => {
 
 test('who comes back from a long pause takes the lock away from nobody', async () => {
   const order: string[] = []
-  const paused = createLock(200, 60_000).hold(never, () => sleep(600))
+  const paused = createLock(1_000, 60_000).hold(never, () => sleep(1_500))
   await sleep(20)
   const [second, third] = ['second', 'third'].map((name) =>
-    createLock(200).hold(never, async () => {
+    createLock(1_000).hold(never, async () => {
       order.push(`${name} begins`)
-      await sleep(800)
+      await sleep(1_600)
       order.push(`${name} ends`)
     }),
   )

@@ -16,7 +16,7 @@ const queueUrl = 'http://127.0.0.1:9/queue'
 test('credentials that do not come hold up no call past its time limit, nor past its signal', async () => {
   const s3 = createS3Client(location)
   const late = createObjectStore({ s3, bucket: 'pictures', timeoutMs: 20 })
-  await assert.rejects(late.ping(new AbortController().signal), /STORAGE_UNAVAILABLE|no answer within 0.02 s/)
+  await assert.rejects(late.ping(new AbortController().signal), /no answer within 0.02 s/)
   const patient = createObjectStore({ s3, bucket: 'pictures' })
   const controller = new AbortController()
   const reading = patient.get({ key: 'a' }, { maxBytes: 1, signal: controller.signal })
