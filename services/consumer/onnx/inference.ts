@@ -87,7 +87,7 @@ export async function startInference(
       env,
       onFallback: (fallback) => logger.warn(fallback, 'the models cannot be loaded on a provider, trying the next'),
       onResponse(response) {
-        if (response.type !== 'failure') losses = 0
+        if (response.type === 'progress' || response.type === 'answer') losses = 0
         if (response.type === 'generated') observer?.generated(response.generation)
         else requests.settle(response)
       },
@@ -152,7 +152,7 @@ export async function startInference(
         onWarning = (message) => logger.warn({ seed: clip.seed }, message),
       }: { signal: AbortSignal; onProgress: (fraction: number) => void; onWarning?: (message: string) => void },
     ) => requests.ask((id) => ({ type: 'compose', id, clip }), { signal, onProgress, onWarning }) as Promise<Pcm>,
-    /** Rejects when processes have been lost again and again without an answer: another machine may fare better. */
+    /** Rejects when processes have been lost again and again without a sign of work: another machine may fare better. */
     gone: gone.promise,
     close,
   }
