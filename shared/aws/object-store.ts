@@ -96,29 +96,24 @@ export function createObjectStore({
 
     /**
      * Stores an object under a name that is taken once for all. Returns what is there: `body`, or what was stored before and
-     * stays. Metadata values must be ASCII.
+     * stays.
      */
     async put({
       key,
       body,
       contentType,
-      metadata,
       signal,
     }: {
       key: string
       body: Buffer
       contentType: string
-      metadata?: Record<string, string>
       signal: AbortSignal
     }): Promise<Buffer> {
       return call(signal, 'writing the music', async (bounded) => {
         const object = { Bucket: bucket, Key: key }
         try {
           const content = { Body: body, ContentLength: body.length, ContentType: contentType }
-          await s3.send(
-            new PutObjectCommand({ ...object, ...content, ...(metadata && { Metadata: metadata }), IfNoneMatch: '*' }),
-            { abortSignal: bounded },
-          )
+          await s3.send(new PutObjectCommand({ ...object, ...content, IfNoneMatch: '*' }), { abortSignal: bounded })
           return body
         } catch (error) {
           if (!(error instanceof S3ServiceException) || error.$metadata.httpStatusCode !== 412) throw error

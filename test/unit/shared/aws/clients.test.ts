@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs'
-import { createS3Client, createSqsClient, createSqsReceiveClient } from '#shared/aws/clients.ts'
+import { createPresigningClient, createS3Client, createSqsClient, createSqsReceiveClient } from '#shared/aws/clients.ts'
 import { createObjectStore } from '#shared/aws/object-store.ts'
+import { createPresigner } from '#shared/aws/presign.ts'
 import { createQueue } from '#shared/aws/queue.ts'
 
 /** As of a helper that hangs. */
@@ -25,6 +26,14 @@ test('credentials that do not come hold up no call past its time limit, nor past
   await assert.rejects(reading, reason)
   const queue = createQueue({ sqs: createSqsClient(location), queueUrl, dlqUrl: queueUrl, timeoutMs: 20 })
   await assert.rejects(queue.acknowledge({ ReceiptHandle: 'a' }), /acknowledging the message failed: TimeoutError/)
+})
+
+test('credentials that do not come end the signing of an address', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const presigner = createPresigner({ s3: createPresigningClient(location), bucket: 'pictures' })
+  const signing = presigner.get({ key: 'a', expiresInSeconds: 60 })
+  t.mock.timers.tick(10_000)
+  await assert.rejects(signing, { code: 'STORAGE_UNAVAILABLE', message: /no credentials within 10 s/ })
 })
 
 test('credentials that do not come end a receive within a minute', async (t) => {
