@@ -28,7 +28,7 @@ import {
   set,
   takeEvent,
   upload,
-} from './reconcile-stack.ts'
+} from './reconcile-fixture.ts'
 
 test('jobs that nobody works on are taken up again, and those in work are not', async () => {
   const prefix = 'uploads/stuck/'

@@ -30,7 +30,7 @@ import {
   stack,
   takeEvent,
   upload,
-} from './reconcile-stack.ts'
+} from './reconcile-fixture.ts'
 
 const main = fileURLToPath(new URL('../../services/dlq/main.ts', import.meta.url))
 
