@@ -6,10 +6,12 @@ import { CheckpointError } from '../checkpoint-error.ts'
 import { readCheckpointJson } from '../checkpoint-json.ts'
 
 const count = Type.Integer({ minimum: 1 })
-const token = Type.Integer({ minimum: 0 })
 const positive = Type.Number({ exclusiveMinimum: 0 })
 
-/** Fields with a default here were added to transformers after the first checkpoints had been published. */
+/**
+ * Fields with a default here were added to transformers after the first checkpoints had been published, or are left out by
+ * some of its versions where they are the usual ones (4.57: pad_token_id).
+ */
 const TextConfig = Type.Object({
   model_type: Type.Literal('t5'),
   feed_forward_proj: Type.Literal('relu'),
@@ -22,7 +24,7 @@ const TextConfig = Type.Object({
   relative_attention_num_buckets: Type.Integer({ minimum: 4, multipleOf: 4 }),
   relative_attention_max_distance: Type.Integer({ minimum: 2, default: 128 }),
   layer_norm_epsilon: positive,
-  pad_token_id: token,
+  pad_token_id: Type.Integer({ minimum: 0, default: 0 }),
   n_positions: Type.Integer({ minimum: 1, default: 512 }),
 })
 export type TextConfig = Static<typeof TextConfig>

@@ -42,6 +42,14 @@ describe('a MusicGen checkpoint', () => {
     assert.deepEqual(files, model.manifest.files)
   })
 
+  it('builds the same from a configuration saved by transformers 4.57, which leaves out what is usual', () => {
+    const resaved = model.copyCheckpoint('resaved')
+    edit(resaved, 'config.json', (config) => delete config.text_encoder.pad_token_id)
+    model.build(resaved, 'built-resaved')
+    const { files } = JSON.parse(readFileSync(join(model.dir, 'built-resaved', 'manifest.json'), 'utf8'))
+    assert.deepEqual(files, model.manifest.files)
+  })
+
   it('is refused, with the reason, when it is of another architecture', () => {
     const cases: [(config: Config) => void, RegExp][] = [
       [(config) => Object.assign(config, { model_type: 'bert' }), /config\.json: model_type .*found "bert"/],
