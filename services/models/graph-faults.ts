@@ -10,6 +10,8 @@ type Ports = Record<string, { type: Type; dims: Dimension[]; optional?: boolean 
 interface GraphPorts {
   inputs: Ports
   outputs: Ports
+  /** What it gives besides, the runner does not ask for. */
+  givesMore?: boolean
 }
 
 /** What the graphs of a model must take and give: shared/model/graph.ts, with the model's own sizes. */
@@ -63,7 +65,7 @@ function musicGraphs({ music }: MusicManifest): Record<string, GraphPorts> {
   }
 }
 
-/** Of two graphs, each gives one of the label sets; foreign ones keep their own logits too. */
+/** Of two graphs, each gives one of the label sets; foreign ones, which have no embedding, keep their own outputs too. */
 function classifierGraphs({ classifier }: ClassifierManifest): Record<string, GraphPorts> {
   const { graphs, genres, styles, embeddingWidth } = classifier
   const float32 = (width: number | string, optional: boolean) => ({
@@ -80,8 +82,8 @@ function classifierGraphs({ classifier }: ClassifierManifest): Record<string, Gr
           [imageClassifier.genres]: float32(genres.length, graphs.length > 1),
           [imageClassifier.styles]: float32(styles.length, graphs.length > 1),
           [imageClassifier.embedding]: float32(embeddingWidth ?? 'width', embeddingWidth === undefined),
-          logits: float32('labels', true),
         },
+        givesMore: embeddingWidth === undefined,
       },
     ]),
   )
@@ -96,7 +98,7 @@ const options: InferenceSession.SessionOptions = {
 /** Loads each graph of a built model once, and says where it is not what the runner expects. */
 export async function graphFaults(dir: string, manifest: MusicManifest | ClassifierManifest): Promise<string[]> {
   const faults: string[] = []
-  for (const [file, { inputs, outputs }] of Object.entries(expectedGraphs(manifest))) {
+  for (const [file, { inputs, outputs, givesMore }] of Object.entries(expectedGraphs(manifest))) {
     const path = join(dir, file)
     let session: InferenceSession
     try {
@@ -107,7 +109,11 @@ export async function graphFaults(dir: string, manifest: MusicManifest | Classif
     }
     faults.push(
       ...portFaults(`${path}: input`, inputs, session.inputMetadata),
-      ...portFaults(`${path}: output`, outputs, session.outputMetadata),
+      ...portFaults(
+        `${path}: output`,
+        outputs,
+        session.outputMetadata.filter(({ name }) => !givesMore || outputs[name]),
+      ),
     )
     await session.release()
   }

@@ -81,6 +81,7 @@ async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> 
   const open = async (name: 'textEncoder' | 'decoder' | 'audioDecoder', file: string): Promise<Graph> => {
     const graph = await openGraph(join(dir, file), { executionProviders })
     return {
+      ...graph,
       async run(inputs, wanted) {
         const start = performance.now()
         const outputs = await graph.run(inputs, wanted)
@@ -92,7 +93,6 @@ async function measureLoop(task: Task & { type: 'loop' }): Promise<LoopFigures> 
         }
         return outputs
       },
-      release: graph.release,
     }
   }
   const composer = createComposer({

@@ -3,6 +3,8 @@ import { imageClassifier } from '#shared/model/graph.ts'
 import type { ClassifierManifest } from '#shared/model/manifest.ts'
 import type { Graph, Tensor } from '../onnx/graph.ts'
 
+const known = [imageClassifier.genres, imageClassifier.styles, imageClassifier.embedding]
+
 export interface Ranked {
   name: string
   /** Probability among the labels of its set. */
@@ -20,7 +22,7 @@ export interface Classification {
 /** Pixel values to ranked genres and styles; `graphs` are the manifest's, in its order, and the caller's to release. */
 export function createClassifier(dependencies: {
   manifest: ClassifierManifest['classifier']
-  graphs: readonly Pick<Graph, 'run'>[]
+  graphs: readonly Pick<Graph, 'run' | 'outputs'>[]
 }) {
   const { manifest, graphs } = dependencies
 
@@ -31,7 +33,9 @@ export function createClassifier(dependencies: {
       for (const [i, { image }] of manifest.graphs.entries()) {
         const dims = [1, 3, image.crop, image.crop]
         const pixels = { type: 'float32', data: views[i]!, dims } as const
-        Object.assign(outputs, await graphs[i]!.run({ [imageClassifier.pixelValues]: pixels }))
+        // What a ready-made graph gives besides is of any size and type.
+        const wanted = known.filter((name) => graphs[i]!.outputs.includes(name))
+        Object.assign(outputs, await graphs[i]!.run({ [imageClassifier.pixelValues]: pixels }, wanted))
       }
       const [genre] = rank(manifest.genres, row(outputs, imageClassifier.genres, manifest.genres.length))
       const styles = rank(manifest.styles, row(outputs, imageClassifier.styles, manifest.styles.length))

@@ -8,6 +8,8 @@ export type Tensor =
 
 /** A loaded ONNX graph. `run` blocks its thread until the graph has run: only the inference process may call it. */
 export interface Graph {
+  /** Names of all that it gives. */
+  outputs: readonly string[]
   /** With all outputs, or those that are `wanted`: the others need not leave the device. */
   run(inputs: Record<string, Tensor>, wanted?: readonly string[]): Promise<Record<string, Tensor>>
   release(): Promise<void>
@@ -21,6 +23,7 @@ export async function openGraph(path: string, options: { executionProviders: rea
     throw new Error(`${path}: ONNX Runtime cannot load the graph: ${cause.message}`, { cause })
   })
   return {
+    outputs: session.outputNames,
     async run(inputs, wanted = session.outputNames) {
       const feeds: Record<string, OrtTensor> = {}
       for (const [name, { type, data, dims }] of Object.entries(inputs)) feeds[name] = new OrtTensor(type, data, dims)

@@ -33,10 +33,11 @@ const outputs = {
 
 describe('createClassifier', () => {
   it('names the most probable genre and the five most probable styles', async () => {
-    const seen: Record<string, Tensor>[] = []
+    const seen: unknown[] = []
     const graph = {
-      async run(inputs: Record<string, Tensor>) {
-        seen.push(inputs)
+      outputs: ['last_hidden_state', ...Object.keys(outputs)],
+      async run(...asked: unknown[]) {
+        seen.push(asked)
         return outputs
       },
     }
@@ -52,14 +53,16 @@ describe('createClassifier', () => {
       ],
       embedding: Float32Array.of(0.6, 0.8),
     })
-    assert.deepEqual(seen, [{ pixel_values: { type: 'float32', data: pixels, dims: [1, 3, 2, 2] } }])
+    const inputs = { pixel_values: { type: 'float32', data: pixels, dims: [1, 3, 2, 2] } }
+    assert.deepEqual(seen, [[inputs, Object.keys(outputs)]])
   })
 
   it('refuses what the graph should never give', async () => {
     const classify = (changed: Record<string, Tensor>) =>
-      createClassifier({ manifest, graphs: [{ run: async () => ({ ...outputs, ...changed }) }] }).classify([
-        new Float32Array(12),
-      ])
+      createClassifier({
+        manifest,
+        graphs: [{ outputs: Object.keys(outputs), run: async () => ({ ...outputs, ...changed }) }],
+      }).classify([new Float32Array(12)])
     await assert.rejects(
       classify({ genre_probabilities: float32(1) }),
       /float32 \[1,1\] as genre_.*expected float32 \[1,2\]/,

@@ -61,6 +61,7 @@ export async function openComposer(model: ReturnType<typeof createGoldenModel>, 
 function record(graph: Graph) {
   const calls: { inputs: Record<string, Tensor>; wanted?: readonly string[]; outputs: Record<string, Tensor> }[] = []
   return {
+    ...graph,
     calls,
     async run(inputs: Record<string, Tensor>, wanted?: readonly string[]) {
       // Tests read more than what the composer wants.
@@ -68,7 +69,6 @@ function record(graph: Graph) {
       calls.push({ inputs, outputs, ...(wanted && { wanted }) })
       return wanted ? Object.fromEntries(wanted.map((name) => [name, outputs[name]!])) : outputs
     },
-    release: () => graph.release(),
   }
 }
 

@@ -46,10 +46,12 @@ function writeClassifier(
     type?: DataType
     logits?: number
     crop?: number
+    /** It gives its pixels too, in this type. */
+    besides?: DataType
   } = {},
 ): void {
   const { likeliest, input = 'pixel_values', output = 'logits', logits = classes.length, crop = side } = options
-  const { type = 'float32' } = options
+  const { type = 'float32', besides } = options
   writeModelFolder(join(folder, 'onnx'), (files) => {
     const graph = createGraph(files, 'model.onnx')
     const pixels = graph.input({ name: input, type, dims: ['batch', 3, 'height', 'width'] })
@@ -62,6 +64,10 @@ function writeClassifier(
       { name: output, type, dims: ['batch', logits] },
       graph.op('Add', [product, graph.weight('biases', [logits], biases)]),
     )
+    if (besides) {
+      const dims = ['batch', 3, 'height', 'width']
+      graph.output({ name: 'hidden', type: besides, dims }, graph.cast(pixels, besides))
+    }
     graph.write()
     return {}
   })
@@ -120,6 +126,15 @@ describe('a ready-made classifier', () => {
     await buildModel(target, dir, from)
     assert.deepEqual(await modelFaults(targetDir(dir, target)), [])
   })
+
+  for (const besides of ['float32', 'float16'] as const) {
+    it(`may give ${besides} besides, of which nothing is fetched`, async () => {
+      writeClassifier(from, [...genres, ...styles], { likeliest: 'Fauvism', besides })
+      await build()
+      assert.deepEqual(await modelFaults(join(dir, 'built')), [])
+      assert.equal((await classify(0)).styles[0]!.name, 'Fauvism')
+    })
+  }
 
   it('may know both sets, in any order, spelling and company', async () => {
     const classes = ['Unknown Artist', ...styles.toReversed(), 'unknown_genre', ...genres].map(spelled)
