@@ -14,7 +14,10 @@ import { State } from './state.ts'
 const reserveMs = 5_000
 
 const settings = Value.Parse(ScalerSettings, JSON.parse(process.env.SCALER_SETTINGS ?? 'null'))
-const client = { maxAttempts: 3, requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000 } }
+const client = {
+  maxAttempts: 3,
+  requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+}
 const sqs = new SQSClient(client)
 const ssm = new SSMClient(client)
 const secrets = new SecretsManagerClient(client)

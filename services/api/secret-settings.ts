@@ -3,7 +3,7 @@ import { readConfig } from '#shared/config.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-const timeoutMs = 5_000
+const requestTimeout = 5_000
 
 /**
  * The environment with the values of those settings that lie in Secrets Manager, which `SECRETS` names. They are read once:
@@ -12,7 +12,10 @@ const timeoutMs = 5_000
 export async function readSecretSettings(env: Environment): Promise<Environment> {
   const { SECRETS: secrets } = readConfig(['SECRETS'], env)
   if (!secrets) return env
-  const client = new SecretsManagerClient({ maxAttempts: 3, requestHandler: { requestTimeout: timeoutMs } })
+  const client = new SecretsManagerClient({
+    maxAttempts: 3,
+    requestHandler: { requestTimeout, throwOnRequestTimeout: true },
+  })
   try {
     const values = Object.entries(JSON.parse(secrets) as Record<string, string>).map(async ([setting, secret]) => {
       const { SecretString: value } = await client.send(new GetSecretValueCommand({ SecretId: secret }))

@@ -148,6 +148,13 @@ test('only what is started as a process reads the environment or exits', () => {
   none(offenders, 'process.env and process.exit are for main.ts, functions and the entry files of processes')
 })
 
+test('a client of AWS that gives a request time throws when it is over', () => {
+  // Without being told to, the SDK says so and waits on.
+  const clients = sources.filter((file) => imports.some(({ from, to }) => from === file && to.startsWith('@aws-sdk/')))
+  const logging = clients.filter((file) => /^(?!.*throwOnRequestTimeout: true).*\brequestTimeout\b/s.test(text(file)))
+  none(logging, 'requestTimeout goes with throwOnRequestTimeout: true')
+})
+
 test('a file is one noun of at most 300 lines', () => {
   const long = sources.filter((file) => text(file).split('\n').length - 1 > maxLines)
   none(long, `a source file has at most ${maxLines} lines`)
