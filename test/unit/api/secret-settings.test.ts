@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { ConfigError } from '#shared/config.ts'
 import { readSecretSettings } from '../../../services/api/secret-settings.ts'
 
 test('a Secrets Manager that never answers ends the reading within a minute', { timeout: 10_000 }, async (t) => {
@@ -31,3 +32,13 @@ test('a Secrets Manager that never answers ends the reading within a minute', { 
   await setImmediate()
   assert.equal(fault?.name, 'TimeoutError')
 })
+
+for (const text of ['{x}', '{"API_KEYS":1}', '{"API_KEYS":""}', '{"API_KEY":"arn:keys"}']) {
+  test(`SECRETS of ${text} is a fault of the settings`, async () => {
+    await assert.rejects(readSecretSettings({ SECRETS: text }), (error) => {
+      assert.ok(error instanceof ConfigError)
+      assert.match(error.faults.join(), /^SECRETS must be JSON of settings and their secrets/)
+      return true
+    })
+  })
+}
