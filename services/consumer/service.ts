@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
-import { ConfigError, readConfig } from '#shared/config.ts'
+import { readConfig } from '#shared/config.ts'
 import { openDatabase } from '#shared/db/client.ts'
 import { databaseAddress } from '#shared/db/connection.ts'
 import { createConsumers } from '#shared/db/consumers.ts'
@@ -10,7 +10,7 @@ import { createJobs } from '#shared/db/jobs.ts'
 import { createLogger } from '#shared/logger.ts'
 import { createConsumer } from './app.ts'
 import { type Inference, startInference } from './onnx/inference.ts'
-import { type PromptWords, PromptWordsError, readPromptWords } from './pipeline/prompt-words.ts'
+import { loadPromptWords } from './pipeline/prompt-words.ts'
 import { settingNames } from './setting-names.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { type Monitored, startMonitor } from './telemetry/monitor.ts'
@@ -163,14 +163,4 @@ const tuning =
 /** What the inference process and the picture process inherit: where things are and how they run, and nobody's secrets. */
 function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => places.includes(name) || tuning.test(name)))
-}
-
-async function loadPromptWords(file: string | undefined): Promise<PromptWords> {
-  try {
-    const text = await readFile(file ?? new URL('./pipeline/prompt.json', import.meta.url), 'utf8')
-    return readPromptWords(JSON.parse(text))
-  } catch (error) {
-    if (error instanceof PromptWordsError) throw new ConfigError(error.faults.map((fault) => `PROMPT_FILE: ${fault}`))
-    throw new ConfigError([`PROMPT_FILE must name a file of JSON: ${(error as Error).message}`])
-  }
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'mysql2/promise'
-import { type Config, ConfigError, isLoopback } from '../config.ts'
+import { type Config, ConfigError, databaseFaults } from '../config.ts'
 import { readCertificates } from '../contract/pem.ts'
 
 export interface Address {
@@ -35,28 +35,17 @@ async function readFileOf(path: string): Promise<string> {
   }
 }
 
-/** Where and how to connect. Throws ConfigError, which never repeats the URL: the password is in it. */
+/** Where and how to connect. Throws ConfigError. */
 export function connectionOptions({ url, tls, ca }: Address): ConnectionOptions {
-  if (!URL.canParse(url)) {
-    throw new ConfigError(['DATABASE_URL is not a valid URL: percent-encode the user and the password'])
-  }
-  const { protocol, hostname, port, username, password, pathname, search } = new URL(url)
-  const faults: string[] = []
-  const database = decode(pathname.slice(1))
-  if (protocol !== 'mysql:') faults.push('DATABASE_URL must begin with mysql://')
-  if (!hostname) faults.push('DATABASE_URL names no host')
-  if (!database) faults.push('DATABASE_URL names no database: expected mysql://user:password@host:port/database')
-  if (search) faults.push('DATABASE_URL takes nothing after a "?": TLS is set by DATABASE_TLS and DATABASE_CA')
-  if (tls === 'off' && !isLoopback(hostname)) {
-    faults.push('DATABASE_TLS must not be off: the host in DATABASE_URL is not on loopback')
-  }
+  const faults = databaseFaults(url, tls)
   if (faults.length) throw new ConfigError(faults)
+  const { hostname, port, username, password, pathname } = new URL(url)
   return {
     host: hostname.replace(/^\[|\]$/g, ''),
     port: port ? Number(port) : 3306,
-    user: decode(username),
-    password: decode(password),
-    database,
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+    database: decodeURIComponent(pathname.slice(1)),
     charset: 'utf8mb4_bin',
     timezone: 'Z',
     connectTimeout: connectTimeoutMs,
@@ -67,13 +56,5 @@ export function connectionOptions({ url, tls, ca }: Address): ConnectionOptions 
     ...(tls === 'required' && {
       ssl: { minVersion: 'TLSv1.2', rejectUnauthorized: true, verifyIdentity: true, ...(ca && { ca }) },
     }),
-  }
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    throw new ConfigError(['DATABASE_URL has a "%" that is not followed by two hexadecimal digits'])
   }
 }

@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises'
 import Type, { type Static } from 'typebox'
 import { Settings } from 'typebox/system'
 import Value from 'typebox/value'
+import { ConfigError } from '#shared/config.ts'
 
 const maxPhraseWords = 6
 const maxFaults = 1000
@@ -89,21 +91,21 @@ export const PromptWords = Type.Object(
 )
 export type PromptWords = Static<typeof PromptWords>
 
-/** Every fault of a file of prompt words at once, one line each. */
-export class PromptWordsError extends Error {
-  override name = 'PromptWordsError'
-  readonly faults: readonly string[]
-
-  constructor(faults: readonly string[]) {
-    super(`The prompt words have faults:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
-    this.faults = faults
+/** The words in a file, or those that come with Promenade. Throws ConfigError. */
+export async function loadPromptWords(file: string | undefined): Promise<PromptWords> {
+  let json: unknown
+  try {
+    json = JSON.parse(await readFile(file ?? new URL('./prompt.json', import.meta.url), 'utf8'))
+  } catch (error) {
+    throw new ConfigError([`PROMPT_FILE must name a file of JSON: ${(error as Error).message}`])
   }
+  return readPromptWords(json)
 }
 
-/** Checks parsed JSON to be prompt words. Throws PromptWordsError. */
+/** Checks parsed JSON to be prompt words. Throws ConfigError with every fault at once. */
 export function readPromptWords(json: unknown): PromptWords {
   if (Value.Check(PromptWords, json)) return json
-  throw new PromptWordsError(findFaults(json))
+  throw new ConfigError(findFaults(json).map((fault) => `PROMPT_FILE: ${fault}`))
 }
 
 /** The labels of a classifier that have no words, as `genres: x` or `styles: y`; empty when all have. */

@@ -6,6 +6,7 @@ import { runCommandLine } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import { databaseAddress } from '#shared/db/connection.ts'
 import { createLogger } from '#shared/logger.ts'
+import { loadPromptWords } from '../pipeline/prompt-words.ts'
 import { settingNames } from '../setting-names.ts'
 import { createCommands } from './commands.ts'
 import { identitySettings, writeIdentity } from './identity.ts'
@@ -22,9 +23,10 @@ const command = new Command('node services/consumer/pod/main.ts')
 await runCommandLine(command)
 
 async function start(): Promise<void> {
-  // All of them now, and not when the models have been pulled.
+  // What is wrong with them is told before models are pulled.
   const config = readConfig([...settingNames, ...identitySettings], process.env)
   await databaseAddress(config)
+  await loadPromptWords(config.PROMPT_FILE)
   const logger = createLogger({ level: config.LOG_LEVEL, service: 'pod' })
   const { run, pass } = createCommands()
   const stopping = new AbortController()
