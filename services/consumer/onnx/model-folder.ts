@@ -16,16 +16,22 @@ export async function readModel<S extends typeof MusicManifest | typeof Classifi
   const folder = join(modelDir, name)
   const run = (command: string) => `npm run models -- ${command} ${name} --dir ${modelDir}`
   const remedy = `run: ${run('pull')} && ${run('build')}`
-  const text = await readFile(join(folder, manifestFile), 'utf8').catch((cause) => {
-    throw new Error(`model ${name} is not in ${modelDir}; ${remedy}`, { cause })
-  })
-  const manifest = parseManifest(text)
-  if (manifest?.format !== modelFormat) {
-    throw new Error(`model ${name} has format ${manifest?.format}, expected ${modelFormat}; ${remedy}`)
+  const path = join(folder, manifestFile)
+  let manifest: unknown
+  try {
+    manifest = JSON.parse(await readFile(path, 'utf8'))
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const fault = code === 'ENOENT' ? `model ${name} is not in ${modelDir}` : `${path} cannot be read: ${message}`
+    throw new Error(`${fault}; ${remedy}`, { cause })
+  }
+  const format = (manifest as { format?: unknown } | null)?.format
+  if (format !== modelFormat) {
+    throw new Error(`model ${name} has format ${format}, expected ${modelFormat}; ${remedy}`)
   }
   if (!Value.Check(schema, manifest)) {
     const [error] = Value.Errors(schema, manifest)
-    throw new Error(`${join(folder, manifestFile)}: ${error?.instancePath} ${error?.message}; ${remedy}`)
+    throw new Error(`${path}: ${error?.instancePath} ${error?.message}; ${remedy}`)
   }
   for (const [file, { bytes }] of Object.entries(manifest.files)) {
     const size = await stat(join(folder, file)).then(
@@ -37,12 +43,4 @@ export async function readModel<S extends typeof MusicManifest | typeof Classifi
     }
   }
   return manifest
-}
-
-function parseManifest(text: string): { format?: unknown } | undefined {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
