@@ -43,7 +43,7 @@ export async function readError(response: Response): Promise<PromenadeError> {
     retryAfterSeconds: readRetryAfter(response.headers),
   }
   const problem = (await response.json().catch(() => undefined)) as Problem | undefined
-  if (!problem?.code) {
+  if (typeof problem?.code !== 'string' || typeof problem.title !== 'string') {
     return new PromenadeError('UNEXPECTED_ANSWER', `HTTP ${status}, and not from Promenade`, details)
   }
   return new PromenadeError(problem.code, problem.detail ?? problem.title, { ...details, problem })

@@ -66,6 +66,8 @@ test('it is given up after a few times, and at once when the API asks for a long
 test('an answer that is not from Promenade says so', async (t) => {
   const { client } = await start(t, [answer(404, 'not here')])
   await assert.rejects(client.result(key), { code: 'UNEXPECTED_ANSWER', status: 404, retryable: false })
+  const network = await start(t, [answer(403, { code: 1015, title: ['rate limited'] })])
+  await assert.rejects(network.client.result(key), { code: 'UNEXPECTED_ANSWER', status: 403, retryable: false })
   const portal = await start(t, [(response) => void response.end('<html>welcome</html>')])
   await assert.rejects(portal.client.result(key), { code: 'UNEXPECTED_ANSWER', retryable: true })
 })
