@@ -4,21 +4,19 @@ import { ConfigError } from '#shared/config.ts'
 /** Reads `CORS_ORIGINS`. Throws ConfigError. */
 export function readOrigins(text = ''): string[] {
   const origins = itemsOf(text)
-  const wrong = origins.filter((origin) => !/^[a-z][\w+.-]*:\/\/[^\s/?#*@]+$/.test(origin))
-  if (wrong.length) {
-    throw new ConfigError([`CORS_ORIGINS: expected origins such as https://app.example, found ${wrong.join(' ')}`])
+  if (!origins.every((origin) => /^[a-z][\w+.-]*:\/\/[^\s/?#*@]+$/.test(origin))) {
+    throw new ConfigError(['CORS_ORIGINS must be origins separated by commas: https://app.example'])
   }
   return origins
 }
 
-/** Reads `TRUST_PROXY`. Throws ConfigError. */
-export function readProxies(text = ''): string[] {
-  const proxies = itemsOf(text)
-  const wrong = proxies.filter((proxy) => !isNetwork(proxy))
-  if (wrong.length) {
-    throw new ConfigError([`TRUST_PROXY: expected addresses or networks such as 10.0.0.0/8, found ${wrong.join(' ')}`])
+/** Throws ConfigError. */
+export function readNetworks(setting: 'TRUST_PROXY' | 'WEBHOOKS_ALLOW_PRIVATE', text = ''): string[] {
+  const networks = itemsOf(text)
+  if (!networks.every(isNetwork)) {
+    throw new ConfigError([`${setting} must be addresses or networks separated by commas: 10.1.0.0/16,127.0.0.1`])
   }
-  return proxies
+  return networks
 }
 
 function isNetwork(text: string): boolean {

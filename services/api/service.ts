@@ -15,7 +15,7 @@ import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts
 import { createLogger } from '#shared/logger.ts'
 import { readApiKeys } from './api-key.ts'
 import { createApp } from './app.ts'
-import { readOrigins, readProxies } from './network-setting.ts'
+import { readNetworks, readOrigins } from './network-setting.ts'
 import { createOperationsReader } from './operations.ts'
 import type { Page } from './page.ts'
 import { createWebhooks } from './webhooks/dispatcher.ts'
@@ -61,7 +61,7 @@ export async function createService(
     requestsPerMinute: config.RATE_LIMIT_PER_MINUTE,
   }
   const corsOrigins = readOrigins(config.CORS_ORIGINS)
-  const proxies = readProxies(config.TRUST_PROXY)
+  const proxies = readNetworks('TRUST_PROXY', config.TRUST_PROXY)
   const { endpoints, mayReach } = readEndpoints(config)
   const logger = createLogger({ level: config.LOG_LEVEL, service: 'api' })
   const database = openDatabase({

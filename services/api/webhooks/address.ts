@@ -19,7 +19,7 @@ export function isPublicAddress(address: string): boolean {
   return family === 4 ? !special4.check(address) : family === 6 && !special6.check(address, 'ipv6')
 }
 
-/** `networks`: addresses or networks that are reached though they are not public. Throws where one is neither. */
+/** `networks`: addresses or networks that are reached though they are not public. */
 export function createAddressRule(networks: readonly string[]) {
   const allowed = blockList(networks.join(' '))
   return (address: string): boolean =>
@@ -58,9 +58,8 @@ function resolve(hostname: string, found: Found): void {
 function blockList(networks: string): BlockList {
   const list = new BlockList()
   for (const network of networks.split(' ').filter(Boolean)) {
-    const [address = '', prefix, ...rest] = network.split('/')
+    const [address = '', prefix] = network.split('/')
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    if (rest.length || (prefix !== undefined && !/^\d{1,3}$/.test(prefix))) throw new RangeError('no network')
     if (prefix === undefined) list.addAddress(address, family)
     else list.addSubnet(address, Number(prefix), family)
   }

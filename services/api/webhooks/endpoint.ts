@@ -5,6 +5,7 @@ import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 import { type Config, ConfigError } from '#shared/config.ts'
 import { type FinalState, isFinal, jobStates } from '#shared/contract/result.ts'
+import { readNetworks } from '../network-setting.ts'
 import { createAddressRule } from './address.ts'
 
 const maxEndpoints = 10
@@ -37,7 +38,7 @@ export function eventTypeOf<State extends FinalState>(state: State) {
 
 /** Throws ConfigError with every fault; it repeats nothing of the settings, since they hold secrets. */
 export function readEndpoints(config: Config<'WEBHOOKS' | 'WEBHOOKS_ALLOW_PRIVATE'>) {
-  const mayReach = readAddressRule(config.WEBHOOKS_ALLOW_PRIVATE)
+  const mayReach = createAddressRule(readNetworks('WEBHOOKS_ALLOW_PRIVATE', config.WEBHOOKS_ALLOW_PRIVATE))
   const settings = parse(config.WEBHOOKS ?? '[]')
   const faults = Value.Errors(Settings, settings)
     // The object that has a property too many is told; that property's name may be anything.
@@ -53,16 +54,6 @@ export function readEndpoints(config: Config<'WEBHOOKS' | 'WEBHOOKS_ALLOW_PRIVAT
     throw new ConfigError(['WEBHOOKS has one url twice: give it all its secrets and events in one place'])
   }
   return { endpoints, mayReach }
-}
-
-function readAddressRule(networks = '') {
-  try {
-    return createAddressRule(networks.split(',').map((each) => each.trim()))
-  } catch {
-    throw new ConfigError([
-      'WEBHOOKS_ALLOW_PRIVATE must be addresses or networks separated by commas: 10.1.0.0/16,127.0.0.1',
-    ])
-  }
 }
 
 function parse(text: string): unknown {

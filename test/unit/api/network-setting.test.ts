@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError } from '#shared/config.ts'
-import { readOrigins, readProxies } from '../../../services/api/network-setting.ts'
+import { readNetworks, readOrigins } from '../../../services/api/network-setting.ts'
 
 test('origins are exact, of any scheme', () => {
   assert.deepEqual(readOrigins(), [])
@@ -15,10 +15,18 @@ test('origins are exact, of any scheme', () => {
   }
 })
 
-test('proxies are addresses and networks', () => {
-  assert.deepEqual(readProxies(), [])
-  assert.deepEqual(readProxies('10.0.0.0/8, 192.0.2.1,fd00::/8'), ['10.0.0.0/8', '192.0.2.1', 'fd00::/8'])
-  for (const text of ['true', '1', '10.0.0.256', '10.0.0.0/33', 'fd00::/129', 'proxy.example']) {
-    assert.throws(() => readProxies(text), ConfigError, text)
-  }
-})
+for (const setting of ['TRUST_PROXY', 'WEBHOOKS_ALLOW_PRIVATE'] as const) {
+  test(`${setting} is addresses and networks`, () => {
+    assert.deepEqual(readNetworks(setting), [])
+    assert.deepEqual(readNetworks(setting, '10.0.0.0/8, 192.0.2.1,fd00::/8'), ['10.0.0.0/8', '192.0.2.1', 'fd00::/8'])
+    for (const text of ['true', '1', '10.0.0.256', '10.0.0.0/33', 'fd00::/129', 'proxy.example']) refuses(text)
+    for (const text of ['10.0.0/8', 'localhost', '10.0.0.0/8/8', '10.0.0.0/', '::/129', '10.0.0.0/x']) refuses(text)
+    refuses('10.0.0.0/8 192.168.0.0/16')
+  })
+
+  const refuses = (text: string) =>
+    assert.throws(() => readNetworks(setting, text), {
+      name: 'ConfigError',
+      faults: [`${setting} must be addresses or networks separated by commas: 10.1.0.0/16,127.0.0.1`],
+    })
+}

@@ -65,12 +65,6 @@ test('what is allowed in so many words is reached, and nothing beside it', () =>
   }
 })
 
-for (const network of ['10.0.0.0/33', '10.0.0/8', 'localhost', '10.0.0.0/8/8', '10.0.0.0/', '::/129', '10.0.0.0/x']) {
-  test(`${network} is no network`, () => {
-    assert.throws(() => createAddressRule([network]))
-  })
-}
-
 const found: LookupAddress[] = [
   { address: '127.0.0.1', family: 4 },
   { address: '8.8.8.8', family: 4 },

@@ -105,7 +105,9 @@ for (const [name, given, fault] of [
 }
 
 test('networks that are none are refused', () => {
-  assert.match(faultsOf(() => read([], '10.0.0.0/8,hunter2'))[0]!, /^WEBHOOKS_ALLOW_PRIVATE must be/)
+  for (const networks of ['10.0.0.0/8,hunter2', '10.0.0.0/8 192.168.0.0/16']) {
+    assert.match(faultsOf(() => read([], networks))[0]!, /^WEBHOOKS_ALLOW_PRIVATE must be/)
+  }
 })
 
 /** That repeat nothing of what was given. */
