@@ -23,6 +23,8 @@ export async function startFakeRunpod({ apiKey, now }: { apiKey: string; now: ()
   const answers: Answer[] = []
   /** GPU and place, as `gpu@place`, that have none left. */
   const soldOut = new Set<string>()
+  /** Ids of pods that cannot be ended: whoever asks for it hears nothing. */
+  const stuck = new Set<string>()
   let made = 0
 
   const server = createServer((request, response) => {
@@ -48,6 +50,7 @@ export async function startFakeRunpod({ apiKey, now }: { apiKey: string; now: ()
     }
     if (method === 'POST' && url === '/v2/pods' && body) return create(body)
     const id = url.replace('/v2/pods/', '')
+    if (method === 'DELETE' && stuck.has(id)) return 'silence'
     if (method === 'DELETE') return pods.delete(id) ? { status: 204 } : problem(404, `no pod ${id}`)
     return problem(404, `no ${method} ${url}`)
   }
@@ -67,6 +70,7 @@ export async function startFakeRunpod({ apiKey, now }: { apiKey: string; now: ()
     requests,
     answers,
     soldOut,
+    stuck,
     async stop(): Promise<void> {
       server.closeAllConnections()
       server.close()

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import pLimit from 'p-limit'
 import { type Decision, decide, podName } from './decide.ts'
 import { type Pod, type PodOrder, type Runpod, RunpodError } from './runpod.ts'
 import type { ScalerSettings } from './settings.ts'
@@ -18,6 +19,8 @@ export interface Round {
 
 /** 400: not to be had in this place now; 403: not by this account. */
 const unavailable = new Set([400, 403])
+/** Pods that RunPod is asked to end at once: one without an answer holds up no other. */
+const endingsAtOnce = 16
 /** For what has been ordered, whatever time the round has left. */
 const lastWriteMs = 3_000
 
@@ -65,17 +68,18 @@ export async function runRound({
 
   const round: Round = { backlog, decision, created: [], removed: [], withoutCapacity: { pods: 0 }, faults: [] }
   if (decision.lost.length) round.faults.push(neverSeen(decision.lost))
-  for (const { id } of decision.remove) {
+  await pLimit(endingsAtOnce).map(decision.remove, async ({ id }) => {
     try {
       await runpod.terminate(id, signal)
       round.removed.push(id)
     } catch (error) {
       round.faults.push(messageOf(error))
     }
-  }
+  })
   const candidates = candidatesOf(settings)
   const orders: Unlisted = { ...decision.state.orders }
   for (const [count, key] of keys.entries()) {
+    if (signal.aborted) break
     try {
       const made = await createFirst(candidates, podName(stage, revision, key))
       if (made === undefined) {
