@@ -17,8 +17,8 @@ export interface Round {
   faults: string[]
 }
 
-/** 400: not to be had in this place now; 403: not by this account. */
-const unavailable = new Set([400, 403])
+/** 400: not to be had in this place now; 403: not by this account; 404: there is no such GPU or volume. */
+const unavailable = new Set([400, 403, 404])
 /** Pods that RunPod is asked to end at once: one without an answer holds up no other. */
 const endingsAtOnce = 16
 /** For what has been ordered, whatever time the round has left. */

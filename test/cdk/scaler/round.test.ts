@@ -71,10 +71,12 @@ test('without a GPU anywhere nothing is made, which is no fault, and what RunPod
   assert.match(report.capacity ?? '', /400 There are no instances currently available/)
 })
 
-test('a pool that is not ours to use is passed over; without balance nothing more is tried', async (t) => {
+test('a pool that is not ours, or a volume that is gone, is passed over; without balance nothing more is tried', async (t) => {
   const { fake, round } = await start(t)
-  fake.answers.push({ status: 200, body: { pods: [] } }, problem(403, 'not yours'))
-  assert.deepEqual((await round({ backlog: 1 })).created, ['pod1'])
+  fake.answers.push({ status: 200, body: { pods: [] } }, problem(403, 'not yours'), problem(404, 'no volume v1'))
+  const { created, withoutCapacity } = await round({ backlog: 1 })
+  assert.deepEqual(created, ['pod1'])
+  assert.match(withoutCapacity.detail ?? '', /404 no volume v1/)
 
   fake.requests.length = 0
   fake.answers.push({ status: 200, body: { pods: [] } }, problem(402, 'insufficient balance'))
