@@ -9,7 +9,9 @@ export function wantedFor(
   { seconds_per_picture, start_seconds, target_seconds, min_pods, max_pods }: Limits,
 ): { wanted: number; reason: string } {
   const work = backlog * seconds_per_picture
-  const startsIn = (pod: Progress) => (isRunning(pod) ? 0 : Math.max(0, start_seconds - (now - pod.createdAt) / 1_000))
+  // RunPod's clock may be ahead of ours.
+  const ageOf = ({ createdAt }: Progress) => Math.max(0, now - createdAt) / 1_000
+  const startsIn = (pod: Progress) => (isRunning(pod) ? 0 : Math.max(0, start_seconds - ageOf(pod)))
   const available = pods.reduce((sum, pod) => sum + target_seconds - startsIn(pod), 0)
   const needed =
     work <= available

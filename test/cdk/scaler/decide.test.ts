@@ -73,6 +73,12 @@ test('pods that are on their way count: no more are made for the same backlog', 
   assert.deepEqual([create, remove], [0, []])
 })
 
+test('where the clock of RunPod is ahead of ours, a pod counts as one that has just been ordered', () => {
+  const pods = [1, 2].map((number) => pod(number, { status: 'STARTING', createdAt: now + 10 * minute }))
+  const { wanted, create } = decideOn({ backlog: 0, pods })
+  assert.deepEqual([wanted, create], [0, 0])
+})
+
 test('a pod goes when there were too many for the whole cool-down', () => {
   const pods = [pod(1), pod(2)]
   const first = decideOn({ backlog: 100, pods })
