@@ -1,10 +1,13 @@
 import type { Message } from '@aws-sdk/client-sqs'
+import pLimit from 'p-limit'
 import { batchSize, type DeadLetterQueue } from './dead-letter-queue.ts'
 
 /** How long those that were not given back, because this was killed, stay hidden at most. */
 const visibilitySeconds = 120
 const renewalsPerVisibility = 4
-/** Batches that fail one after the other before giving back is given up. */
+/** Batches on their way to SQS at once: the last message of a large hold is renewed long before its time is over. */
+const batchesAtOnce = 16
+/** Batches that fail before giving back is given up. */
 const maxFailures = 3
 
 export type Hold = ReturnType<typeof createHold>
@@ -51,13 +54,13 @@ export function createHold({ queue, seconds = visibilitySeconds, now = () => per
 
   /** What cannot be renewed is tried again, and no longer held when its time is over. Never throws. */
   async function renew(): Promise<void> {
-    for (const batch of batches([...held])) {
+    await eachBatch([...held], async (batch) => {
       if (ended) return
       const until = now() + seconds * 1000
       const handles = batch.map(([, { receiptHandle }]) => receiptHandle)
       const gone = await queue.changeVisibility(handles, seconds).catch(() => handles)
       for (const [, message] of batch) if (!gone.includes(message.receiptHandle)) message.until = until
-    }
+    })
   }
 
   return {
@@ -91,7 +94,8 @@ export function createHold({ queue, seconds = visibilitySeconds, now = () => per
       clearTimeout(timer)
       await renewal
       const failures: string[] = []
-      for (const batch of batches([...held])) {
+      await eachBatch([...held], async (batch) => {
+        if (failures.length >= maxFailures) return
         try {
           await queue.changeVisibility(
             batch.map(([, { receiptHandle }]) => receiptHandle),
@@ -100,17 +104,17 @@ export function createHold({ queue, seconds = visibilitySeconds, now = () => per
           for (const [id] of batch) held.delete(id)
         } catch (error) {
           failures.push((error as Error).message)
-          if (failures.length === maxFailures) break
         }
-      }
+      })
       if (!failures.length) return undefined
       return `${held.size} messages come back in up to ${seconds} s only: ${failures.at(-1)}`
     },
   }
 }
 
-function batches<T>(items: T[]): T[][] {
-  return Array.from({ length: Math.ceil(items.length / batchSize) }, (_, i) =>
+async function eachBatch<T>(items: T[], work: (batch: T[]) => Promise<void>): Promise<void> {
+  const batches = Array.from({ length: Math.ceil(items.length / batchSize) }, (_, i) =>
     items.slice(i * batchSize, (i + 1) * batchSize),
   )
+  await pLimit(batchesAtOnce).map(batches, work)
 }

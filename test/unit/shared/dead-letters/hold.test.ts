@@ -35,10 +35,10 @@ test('a message that cannot be renewed is held no more when its time is over', a
 })
 
 test('what cannot be given back is told, and not tried without end', async (t) => {
-  const { hold, calls } = build(t, { messages: 100, error: new Error('away') })
-  for (let i = 0; i < 10; i++) await hold.receive()
-  assert.equal(await hold.giveBack(), '100 messages come back in up to 120 s only: away')
-  assert.equal(calls.length, 3)
+  const { hold, calls } = build(t, { messages: 1_000, error: new Error('away') })
+  for (let i = 0; i < 100; i++) await hold.receive()
+  assert.equal(await hold.giveBack(), '1000 messages come back in up to 120 s only: away')
+  assert.ok(calls.length < 20, `${calls.length} calls`)
 })
 
 test('a message received twice is answered for by its later receipt', async (t) => {
