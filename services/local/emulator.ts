@@ -1,4 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { FastifyInstance, FastifyListenOptions, FastifyReply, FastifyRequest } from 'fastify'
 import { type FauxqsServer, startFauxqs } from 'fauxqs'
 import pLimit from 'p-limit'
@@ -22,7 +24,7 @@ export async function startEmulator({ dir }: { dir?: string | undefined } = {}):
   }
   subscribe('fastify.initialization', adapt)
   try {
-    return await startFauxqs({
+    const emulator = await startFauxqs({
       port: 0,
       logger: false,
       defaultRegion: region,
@@ -30,6 +32,8 @@ export async function startEmulator({ dir }: { dir?: string | undefined } = {}):
       messageSpies: { bufferSize: 0 },
       ...(dir && { dataDir: dir }),
     })
+    if (dir) keepWhatIsGivenBack(join(dir, 'fauxqs.db'))
+    return emulator
   } finally {
     unsubscribe('fastify.initialization', adapt)
   }
@@ -59,4 +63,19 @@ function keepWhatIsThere(app: FastifyInstance): void {
       })
     }
   })
+}
+
+/**
+ * Of a message that is given back fauxqs writes that it was received NULL times, which its own table refuses, and by then the
+ * message is out of its memory: gone. Here the table takes it for what it means.
+ */
+function keepWhatIsGivenBack(path: string): void {
+  const database = new DatabaseSync(path)
+  database.exec(`CREATE TRIGGER IF NOT EXISTS given_back BEFORE UPDATE ON sqs_messages
+    WHEN NEW.approximate_receive_count IS NULL
+    BEGIN
+      UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = OLD.message_id;
+      SELECT RAISE(IGNORE);
+    END`)
+  database.close()
 }
