@@ -44,6 +44,9 @@ export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOpti
   const origin = baseUrl.replace(/\/+$/, '')
   // A browser's fetch wants to be called on nothing.
   const send = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args))
+  // A browser's cache would hold a call back until another of the same address is answered, and make it conditional. React
+  // Native's fetch, which knows no caches, would ask for another address instead.
+  const uncached = typeof Request === 'function' && 'cache' in Request.prototype && { cache: 'no-store' as const }
 
   return {
     clock,
@@ -119,6 +122,7 @@ export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOpti
     }).filter((pair): pair is [string, string] => pair[1] !== undefined)
     return {
       headers: Object.fromEntries(given),
+      ...uncached,
       ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
     }
   }

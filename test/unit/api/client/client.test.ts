@@ -90,6 +90,24 @@ test('a key that would lead elsewhere is not asked for', async (t) => {
   assert.equal(received.length, 0)
 })
 
+test('caches are passed by where the platform knows them, and not told of in React Native, which would ask for another address', async (t) => {
+  const { baseUrl } = await startScriptedApi(t, [answer(200, queued)])
+  const cacheModes: (string | undefined)[] = []
+  const call = async () => {
+    const noted: typeof fetch = (address, request) => {
+      cacheModes.push(request?.cache)
+      return fetch(address, request)
+    }
+    await createPromenadeClient({ baseUrl, fetch: noted }).result(key)
+  }
+  await call()
+  const { Request } = globalThis
+  t.after(() => Object.assign(globalThis, { Request }))
+  Object.assign(globalThis, { Request: class {} })
+  await call()
+  assert.deepEqual(cacheModes, ['no-store', undefined])
+})
+
 test('the list goes on from page to page until there is no next', async (t) => {
   const { client, received } = await start(t, [
     answer(200, { results: [queued], next_cursor: 'c+1' }),
