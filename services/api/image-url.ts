@@ -28,7 +28,7 @@ export function readImageUrl(address: string, { bucket, region, endpoint }: Buck
   if (address.includes('#')) throw invalid('image_url has a fragment: a # of the key is written %23')
   const key = readImageKey(address, base)
   const query = new URLSearchParams(address.split('?').slice(1).join('?'))
-  const unknown = [...query.keys()].find((name) => name !== 'versionId' && !/^x-(amz|id)(-|$)/i.test(name))
+  const unknown = [...query.keys()].find((name) => name !== 'versionId' && !/^(x-(amz|id)|response)(-|$)/i.test(name))
   if (unknown !== undefined) throw invalid('image_url has a query: a ? of the key is written %3F')
   return { key, version: query.get('versionId') || undefined }
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Result } from '#shared/contract/result.ts'
 import type { PermanentFailure } from '#shared/failure.ts'
 import { readImageUrl } from '../../../services/api/image-url.ts'
+import { presignUrls } from '../../../services/api/presigned-url.ts'
+import { testPresigner } from '../../presigner.ts'
 
 const ours = { bucket: 'pictures', region: 'eu-west-1' }
 const base = 'https://pictures.s3.eu-west-1.amazonaws.com'
@@ -30,6 +33,17 @@ test('the local stack has pictures at its own address', () => {
   const address = 'http://127.0.0.1:4566/pictures/uploads/a.jpg'
   assert.equal(readImageUrl(address, { ...ours, endpoint }).key, 'uploads/a.jpg')
   assertRefused(address)
+})
+
+test('an address that the API itself has presigned is a picture of ours', async () => {
+  const key = 'uploads/그림 1+1.jpg'
+  const result: Result = { key, status: 'succeeded' }
+  for (const versionId of ['v+1', null]) {
+    const presigner = testPresigner(ours.bucket)
+    const { image_url } = await presignUrls({ result, versionId }, { image_url: 'presigned' }, presigner)
+    const wanted = { key, version: versionId ?? undefined }
+    assert.deepEqual(readImageUrl(image_url!, { ...ours, region: 'us-east-1' }), wanted)
+  }
 })
 
 for (const address of [
