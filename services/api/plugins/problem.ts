@@ -21,6 +21,8 @@ const maxNamed = 100
 /** Every error, and every address that is not ours, is answered as RFC 9457 problem details with a code of our own. */
 export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler(answerError)
+  // Fastify's own, for bodies that no route takes.
+  app.removeContentTypeParser('text/plain')
   app.setNotFoundHandler((_request, reply) =>
     sendProblem(reply, 'INVALID_REQUEST', { status: 404, detail: 'there is nothing at this address' }),
   )

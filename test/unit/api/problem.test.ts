@@ -50,6 +50,7 @@ test('bodies that are not JSON, too large, of another type, or would poison a pr
     ['['.repeat(30_000) + ']'.repeat(30_000), 400],
     [`{"a":"${'x'.repeat(70_000)}"}`, 413],
     ['a=b', 415, { 'content-type': 'application/x-www-form-urlencoded' }],
+    ['{}', 415, { 'content-type': 'text/plain' }],
     ['{}', 415, { 'content-type': 'application/json, text/html' }],
     ['{}', 415, { 'content-type': '' }],
   ] as const) {
