@@ -18,7 +18,8 @@ export function createRateLimit({ limit, now = () => performance.now() }: { limi
   let end = Number.NEGATIVE_INFINITY
 
   function add(name: string, more: number): Allowance {
-    const time = now()
+    // Whole milliseconds, in which adding and subtracting is exact.
+    const time = Math.floor(now())
     if (time >= end || counts.size >= maxNames) {
       counts.clear()
       end = time + windowMs
