@@ -60,9 +60,10 @@ export type Runpod = ReturnType<typeof createRunpod>
 const maxAnswerBytes = 8 * 2 ** 20
 const maxDetailLength = 300
 const maxWaitMs = 5_000
+const maxAttempts = 3
 
 /**
- * A client of RunPod's REST API for pods. Reading and ending are tried `attempts` times, each for at most `timeoutMs`; making,
+ * A client of RunPod's REST API for pods. Reading and ending are tried `maxAttempts` times, each for at most `timeoutMs`; making,
  * for which RunPod looks for a place, only once, for `orderTimeoutMs`: whether one that got no answer has made a pod is seen
  * in a later list. Throws RunpodError, or the reason of the signal.
  */
@@ -71,14 +72,12 @@ export function createRunpod({
   endpoint,
   timeoutMs = 10_000,
   orderTimeoutMs = 30_000,
-  attempts = 3,
   backoffMs = 500,
 }: {
   apiKey: string
   endpoint: string
   timeoutMs?: number
   orderTimeoutMs?: number
-  attempts?: number
   backoffMs?: number
 }) {
   async function once(method: string, path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
@@ -121,7 +120,7 @@ export function createRunpod({
       try {
         return await once(method, path, signal)
       } catch (error) {
-        if (attempt >= attempts || !(error instanceof RunpodError) || !isPassing(error)) throw error
+        if (attempt >= maxAttempts || !(error instanceof RunpodError) || !isPassing(error)) throw error
         const waitMs = error.waitMs ?? backoffMs * 2 ** (attempt - 1)
         await sleep(Math.min(maxWaitMs, waitMs), undefined, { signal })
       }

@@ -44,13 +44,11 @@ type Outcome =
  */
 export function createDeadLetters({
   queue,
-  now = Date.now,
   readMs = 6_000,
   workMs = 10_000,
 }: {
   /** Absent where the API is told of no dead-letter queue. */
   queue: DeadLetterQueue | undefined
-  now?: () => number
   /** From the call, for its turn and for reading. */
   readMs?: number
   /** From the call, until no other replay is begun. */
@@ -75,7 +73,7 @@ export function createDeadLetters({
       if (late.aborted) throw busy()
       const onFault = (fault: string) => log.warn({ fault }, 'dead letters could not be given back')
       return withHold({ queue, seconds: visibilitySeconds, onFault }, async (hold) => {
-        const found = await collect(hold, selection, { signal, late, now: now(), ...most })
+        const found = await collect(hold, selection, { signal, late, now: Date.now(), ...most })
         return {
           letters: await use(found, { hold, queue, signal: end }),
           more: found.stop !== 'end' && found.stop !== 'named',
@@ -86,7 +84,7 @@ export function createDeadLetters({
 
   return {
     list: (selection: Selection, asking: Asking) =>
-      read(selection, asking, async ({ letters }) => letters.map((letter) => summaryOf(letter, now()))),
+      read(selection, asking, async ({ letters }) => letters.map((letter) => summaryOf(letter, Date.now()))),
 
     /** A replay that is cut off lies in both queues, never in neither. */
     replay(selection: Selection, { dryRun, maxReplays: maximum = maxReplays, caller }: Replay, asking: Asking) {
@@ -114,7 +112,7 @@ export function createDeadLetters({
         }
         await inTurn(letters, step, { rate: Number.POSITIVE_INFINITY, signal, onError })
         return [...worn, ...letters].toSorted(longestFailedFirst).map((letter) => ({
-          ...summaryOf(letter, now()),
+          ...summaryOf(letter, Date.now()),
           ...(outcomes.get(letter) ?? left('it was not begun, for want of time or after several failures: ask again')),
         }))
       })

@@ -20,7 +20,7 @@ interface AuditEntry {
 }
 
 /** Who did what, one line of JSON each, appended to `file`. Throws UsageError when that cannot be written. */
-export async function openAudit(file: string, now = () => new Date()) {
+export async function openAudit(file: string) {
   const handle = await mkdir(dirname(file), { recursive: true })
     .then(() => open(file, 'a'))
     .catch((cause: unknown) => {
@@ -31,7 +31,7 @@ export async function openAudit(file: string, now = () => new Date()) {
     /** Throws AuditError. */
     async write(entry: AuditEntry): Promise<void> {
       await handle
-        .appendFile(`${jsonLine({ time: now().toISOString(), user, ...entry })}\n`)
+        .appendFile(`${jsonLine({ time: new Date().toISOString(), user, ...entry })}\n`)
         .catch((cause: unknown) => {
           throw new AuditError(fileFault(file, 'the audit trail cannot be written', cause), { cause })
         })

@@ -13,6 +13,7 @@ import { count, type Session } from './session.ts'
 
 const call = createCall(30_000)
 
+const pollMs = 2_000
 /** SQS itself ends a task after so long. */
 const maxHours = 36
 /** How a server says that it has no such operation. */
@@ -31,17 +32,7 @@ interface MoveOutcome {
  * abort cancels it. The destination is named, since SQS does not know where messages come from that were sent to the
  * dead-letter queue.
  */
-export function createMoveTask({
-  sqs,
-  queueUrl,
-  dlqUrl,
-  pollSeconds = 2,
-}: {
-  sqs: SQSClient
-  queueUrl: string
-  dlqUrl: string
-  pollSeconds?: number
-}) {
+export function createMoveTask({ sqs, queueUrl, dlqUrl }: { sqs: SQSClient; queueUrl: string; dlqUrl: string }) {
   async function arnOf(url: string): Promise<string> {
     const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['QueueArn'] })
     const { Attributes: attributes } = await call('looking for the queue', (bounded) => sqs.send(command, bounded))
@@ -100,7 +91,7 @@ export function createMoveTask({
         }
         // Once it is aborted, the signal wakes nobody.
         const wakeUp = canceled ? undefined : signal
-        await sleep(pollSeconds * 1000, undefined, wakeUp && { signal: wakeUp }).catch(() => {})
+        await sleep(pollMs, undefined, wakeUp && { signal: wakeUp }).catch(() => {})
       }
       throw new Error(`the move task had not ended after ${maxHours} h`)
     },

@@ -18,7 +18,6 @@ export function createSession({
   print,
   say,
   complain,
-  now = Date.now,
 }: {
   queue: DeadLetterQueue
   /** Print JSON Lines, for programs. */
@@ -31,7 +30,6 @@ export function createSession({
   say: (line: string) => void
   /** As `say`, of what could not be done. */
   complain: (line: string) => void
-  now?: () => number
 }) {
   /** Everything that is held meanwhile is given back, whatever happens. */
   const holding = <T>(use: (hold: Hold) => Promise<T>): Promise<T> => withHold({ queue, onFault: complain }, use)
@@ -39,7 +37,7 @@ export function createSession({
   /** `isWhole`: as far as can be told, all that match are there, but for a limit that was set. */
   async function select(hold: Hold, selection: Selection): Promise<Collected & { isWhole: boolean }> {
     const before = await queue.count()
-    const found = await collect(hold, selection, { signal, now: now() })
+    const found = await collect(hold, selection, { signal, now: Date.now() })
     // SQS may count for a while what was hidden, or given back, just now twice: so the lesser of two counts is taken.
     const others = found.stop === 'end' ? Math.min(before, await queue.count()) - found.received : 0
     if (found.stop === 'limit') say(`stopped at the limit of ${selection.limit}: there may be more`)
@@ -50,8 +48,8 @@ export function createSession({
 
   /** A table, or JSON Lines. */
   function tell(letters: DeadLetter[]): void {
-    if (json) for (const letter of letters) print(jsonLine(summaryOf(letter, now())))
-    else if (letters.length) print(formatTable(letters, now()))
+    if (json) for (const letter of letters) print(jsonLine(summaryOf(letter, Date.now())))
+    else if (letters.length) print(formatTable(letters, Date.now()))
   }
 
   return {
@@ -61,7 +59,6 @@ export function createSession({
     print,
     say,
     complain,
-    now,
     withHold: holding,
     select,
     tell,

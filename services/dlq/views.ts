@@ -13,11 +13,13 @@ export async function list({ queue, look, tell, say }: Session, selection: Selec
   say(`${count(letters.length)}; about ${await queue.count()} in the dead-letter queue`)
 }
 
-export async function show({ look, json, print, complain, now }: Session, id: string): Promise<void> {
+export async function show({ look, json, print, complain }: Session, id: string): Promise<void> {
   const { letters } = await look({ id: [id], limit: 1 })
   const [letter] = letters
   if (letter)
-    print(json ? jsonLine({ ...summaryOf(letter, now()), ...recordOf(letter) }) : describeLetter(letter, now()))
+    print(
+      json ? jsonLine({ ...summaryOf(letter, Date.now()), ...recordOf(letter) }) : describeLetter(letter, Date.now()),
+    )
   else complain(`no message ${printable(id)} is visible in the dead-letter queue`)
 }
 

@@ -14,8 +14,6 @@ interface DatabaseOptions extends Address {
   timeoutSeconds?: number
   /** An idle connection is closed after this time, before the server or a network in between does. */
   idleSeconds?: number
-  /** A connection older than this is not used again. */
-  maxAgeSeconds?: number
 }
 
 export type Database = ReturnType<typeof openDatabase>
@@ -24,6 +22,8 @@ export type Drizzle = ReturnType<typeof drizzleOn>
 const maxTries = 4
 const firstBackoffMs = 25
 const maxWaiting = 1000
+/** A connection older than this is not used again. */
+const maxAgeMs = 20 * 60_000
 
 /** The server ends a statement after it is given up here: before, TiDB may say that it was killed, and it ran again. */
 const serverMarginSeconds = 1
@@ -49,7 +49,6 @@ export function openDatabase({
   connectionLimit = 8,
   timeoutSeconds = 10,
   idleSeconds = 60,
-  maxAgeSeconds = 20 * 60,
   ...address
 }: DatabaseOptions) {
   const timeoutMs = timeoutSeconds * 1000
@@ -156,7 +155,7 @@ export function openDatabase({
   }
 
   function isOld({ openedAt }: Session): boolean {
-    return performance.now() - openedAt > maxAgeSeconds * 1000
+    return performance.now() - openedAt > maxAgeMs
   }
 }
 

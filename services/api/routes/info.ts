@@ -31,14 +31,8 @@ const Info = Type.Object(
 )
 
 /** `GET /info`: what runs here, and with which models the newest result was made. */
-export function infoRoutes({
-  results,
-  now = Date.now,
-}: {
-  results: Pick<Results, 'models'>
-  now?: (() => number) | undefined
-}): FastifyPluginAsyncTypebox {
-  const readModels = readTogether(() => results.models(), { keptMs, now })
+export function infoRoutes({ results }: { results: Pick<Results, 'models'> }): FastifyPluginAsyncTypebox {
+  const readModels = readTogether(() => results.models(), { keptMs })
 
   return async (app) => {
     app.get(

@@ -50,13 +50,9 @@ export const PresignedUpload = Type.Object(
 export function uploadRoutes({
   presigner,
   maxImageBytes,
-  now = () => new Date(),
-  newId = randomUUID,
 }: {
   presigner: Pick<Presigner, 'post' | 'put'>
   maxImageBytes: number
-  now?: () => Date
-  newId?: () => string
 }): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.post(
@@ -87,7 +83,7 @@ export function uploadRoutes({
         if (size !== undefined && size > maxImageBytes) {
           throw new PermanentFailure('IMAGE_TOO_LARGE', `at most ${maxImageBytes} bytes are accepted`)
         }
-        const key = uploadKey({ id: newId(), now: now(), filename, extension: extensions.get(contentType)! })
+        const key = uploadKey({ id: randomUUID(), now: new Date(), filename, extension: extensions.get(contentType)! })
         const wanted = { key, contentType, metadata: traceOf(request.headers.traceparent), expiresInSeconds }
         const maxBytes = size ?? maxImageBytes
         const { expiresAt, ...upload } =

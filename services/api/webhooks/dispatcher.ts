@@ -28,16 +28,12 @@ export function createWebhooks({
   endpoints,
   send,
   logger,
-  now = Date.now,
-  random = Math.random,
   pollMs = endpoints.length ? 3_000 : 60_000,
 }: {
   queue: WebhookQueue
   endpoints: readonly Endpoint[]
   send: Send
   logger: Pick<Logger, 'debug' | 'warn' | 'error'>
-  now?: () => number
-  random?: () => number
   /** Other processes end jobs too. */
   pollMs?: number
 }) {
@@ -106,7 +102,9 @@ export function createWebhooks({
         return logger.debug(about, 'webhook delivered')
       }
       if (aborting.signal.aborted) return await queue.giveBack(delivery)
-      const seconds = isGone ? undefined : retrySeconds(about.attempt, { random, retryAfter, now: now() })
+      const seconds = isGone
+        ? undefined
+        : retrySeconds(about.attempt, { random: Math.random, retryAfter, now: Date.now() })
       if (seconds === undefined) {
         await queue.settle(delivery)
         return logger.error({ ...about, fault }, 'webhook given up')
@@ -119,7 +117,7 @@ export function createWebhooks({
   }
 
   async function attempt({ url, sign }: Endpoint, messageId: string, body: string): Promise<Outcome> {
-    const at = new Date(now())
+    const at = new Date()
     const headers = {
       'content-type': 'application/json',
       'user-agent': 'Promenade-Webhooks/1',

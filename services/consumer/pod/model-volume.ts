@@ -5,7 +5,7 @@ import { UsageError } from '#shared/command-line.ts'
 import type { Logger } from '#shared/logger.ts'
 import { ClassifierManifest, MusicManifest, manifestFile, modelFormat } from '#shared/model/manifest.ts'
 import { readModel } from '../onnx/model-folder.ts'
-import { createVolumeLock, type VolumeLock } from './volume-lock.ts'
+import { createVolumeLock } from './volume-lock.ts'
 
 /** `missing`: not there as the consumer wants it. `unverified`: there, but its bytes were never compared with its manifest. */
 type State = 'missing' | 'unverified' | 'verified'
@@ -32,7 +32,6 @@ export async function provideModels({
   run,
   signal,
   logger,
-  lock = createVolumeLock({ path: join(volume, '.preparing'), logger }),
 }: {
   volume: string
   /** Below the volume. */
@@ -43,7 +42,6 @@ export async function provideModels({
   run: (...args: string[]) => Promise<number>
   signal: AbortSignal
   logger: Logger
-  lock?: VolumeLock
 }): Promise<void> {
   const schemas = { [music]: MusicManifest, [classifier]: ClassifierManifest }
   const digestFile = (name: string) => join(modelDir, `.${name}.verified`)
@@ -106,6 +104,7 @@ export async function provideModels({
   }
 
   await mkdir(modelDir, { recursive: true })
+  const lock = createVolumeLock({ path: join(volume, '.preparing'), logger })
   const verified = await find('verified')
   if (verified.length < Object.keys(schemas).length) await lock.hold(signal, prepare)
 }

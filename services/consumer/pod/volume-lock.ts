@@ -5,8 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from '#shared/logger.ts'
 
-export type VolumeLock = ReturnType<typeof createVolumeLock>
-
 /**
  * Lets one pod at a time work on a volume that several share. It is a folder, which every file system lets only one make, and
  * its holder touches it; one that is touched no more for `abandonedMs`, by the clock of who waits, goes to one of those who wait.
