@@ -283,9 +283,7 @@ function createDashboard(scope: Construct, stage: Stage, metrics: Metrics): void
         graph('Dead letters and what has no pod', [metrics.deadLetters, metrics.unattended, metrics.withoutCapacity]),
         graph('USD on pods since midnight UTC', [metrics.spent], [metrics.scalerErrors]),
       ],
-      ...(api
-        ? [[graph('Requests', [api.requests, api.refused, api.faults]), graph('Latency, ms', [api.latency])]]
-        : []),
+      [graph('Requests', [api.requests, api.refused, api.faults]), graph('Latency, ms', [api.latency])],
     ],
   })
 }

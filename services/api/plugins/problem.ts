@@ -36,7 +36,6 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   if (error instanceof PermanentFailure) return sendProblem(reply, error.code, { detail })
   // Nobody reads it.
   if (error instanceof ClientGone) return sendProblem(reply, 'TIMEOUT', { status: 408 })
-  if (status === 401) return sendProblem(reply, 'UNAUTHORIZED', { detail })
   if (status < 500) return sendProblem(reply, 'INVALID_REQUEST', { status, detail })
   // Said quietly: who has too much to do does not write a line for each.
   if (error instanceof RetryableFailure && error.code === 'OVERLOADED')
@@ -57,7 +56,6 @@ export function sendProblem(
     instance,
   }: { status?: number; detail?: string | undefined; instance?: string } = {},
 ): FastifyReply {
-  if (status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', retryAfterSeconds)
   return (
     reply

@@ -47,11 +47,11 @@ export function readLabels(path: string | URL = new URL('labels.json', import.me
     const [error] = Value.Errors(Labels, labels)
     throw new Error(`${path}: ${error?.instancePath || 'the file'} ${error?.message}`)
   }
+  const styles = labels.styles.labels.length
+  if (styles < 5) throw new Error(`${path}: /styles/labels has ${styles}, expected at least 5`)
   for (const set of ['genres', 'styles'] as const) {
     const names = labels[set].labels.map(({ name }) => name)
     const twice = names.find((name, i) => names.indexOf(name) !== i)
-    const least = set === 'styles' ? 5 : 1
-    if (names.length < least) throw new Error(`${path}: /${set}/labels has ${names.length}, expected at least ${least}`)
     if (twice) throw new Error(`${path}: /${set}/labels has the name ${twice} twice, expected every name once`)
   }
   return labels

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { CheckpointError } from '../checkpoint-error.ts'
 import { isWeights, neededFiles } from '../checkpoint-files.ts'
@@ -102,6 +102,6 @@ function removeAll(dir: string, chosen: (name: string) => boolean): void {
 }
 
 export const isPulled = (dir: string, source: { repository: string; revision: string }) => {
-  const receipt = existsSync(dir) ? readReceipt(dir) : undefined
+  const receipt = readReceipt(dir)
   return receipt?.repository === source.repository && [receipt.revision, receipt.requested].includes(source.revision)
 }
