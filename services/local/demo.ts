@@ -36,7 +36,10 @@ let stopping = false
 let leave: (() => void) | undefined
 
 const command = new Command('npm run demo --')
-  .description('Runs the whole pipeline on this machine: pictures in, one line of JSON each and a WAV out.')
+  .description(
+    'Runs the whole pipeline on this machine, with a private database that goes with it: pictures in, one line of JSON each ' +
+      'and a WAV out.',
+  )
   .argument('[picture...]', 'files; without any, a few are drawn for the occasion', readPaths)
   .option('--out <folder>', 'write the WAVs here instead of beside the pictures', readPath)
   .option('--timeout <seconds>', 'how long each picture may take', readSeconds, 600)

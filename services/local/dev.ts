@@ -10,6 +10,12 @@ import { lockState } from './state-lock.ts'
 const localDir = fileURLToPath(new URL('../../.local', import.meta.url))
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
+interface DevOptions {
+  state: string
+  database?: string
+  port: number
+}
+
 /** How to end; in order, once something has been started. */
 let stop: (status: number) => void = process.exit
 
@@ -21,18 +27,24 @@ const command = new Command('npm run dev --')
     createPathReader(process.env),
     join(localDir, 'dev'),
   )
+  .option(
+    '--database <url>',
+    'another database, as mysql://user:password@host:port/database, instead of a private one: it is migrated and keeps the ' +
+      'jobs; DATABASE_TLS and DATABASE_CA are heard, DATABASE_URL is not',
+  )
   .option('--port <number>', 'port of the API; 0 takes a free one', readPort, 8080)
   .action(dev)
 
 await runCommandLine(command, { stop: (status) => stop(status) })
 
-async function dev({ state: stateDir, port }: { state: string; port: number }): Promise<void> {
+async function dev({ state: stateDir, database: databaseUrl, port }: DevOptions): Promise<void> {
   await lockState(stateDir)
   const stopped = new Promise<number>((resolve) => {
     stop = resolve
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(0))
   })
-  const starting = startPipeline({ env: process.env, modelDir: join(localDir, 'models'), stateDir, port, say })
+  const modelDir = join(localDir, 'models')
+  const starting = startPipeline({ env: process.env, modelDir, stateDir, databaseUrl, port, say })
   const pipeline = await Promise.race([starting, stopped.then(() => undefined)])
   if (!pipeline) {
     await closeChildren()

@@ -10,7 +10,7 @@ export class MariadbMissingError extends Error {
   constructor() {
     super(
       `no MariaDB server found: install it (Debian: ${debianPackage}; elsewhere: mariadb), ` +
-        'or set DATABASE_URL to another MySQL-protocol database',
+        'or name another MySQL-protocol database to npm run dev, with --database',
     )
   }
 }

@@ -23,10 +23,14 @@ const settingNames = [
   'GRACE_SECONDS',
 ] as const satisfies SettingName[]
 
-/** Finds the faults before anything is started. Throws ConfigError and UsageError. */
-export async function readPipelineSettings(env: NodeJS.ProcessEnv) {
-  const hasDatabase = Boolean(env.DATABASE_URL)
-  const config = readConfig([...settingNames, ...(hasDatabase ? databaseSettings : [])], env)
+/**
+ * Finds the faults before anything is started; `databaseUrl` is of another database than a private one. Throws ConfigError and
+ * UsageError.
+ */
+export async function readPipelineSettings(env: NodeJS.ProcessEnv, databaseUrl?: string) {
+  const hasDatabase = databaseUrl !== undefined
+  const own = { ...env, DATABASE_URL: databaseUrl }
+  const config = readConfig([...settingNames, ...(hasDatabase ? databaseSettings : [])], own)
   const { MUSIC_MODEL, CLASSIFIER_MODEL, PROMPT_FILE: promptFile } = config
   if (promptFile) {
     await access(promptFile, constants.R_OK).catch((cause: unknown) => {
@@ -35,7 +39,6 @@ export async function readPipelineSettings(env: NodeJS.ProcessEnv) {
   }
   return {
     models: { MUSIC_MODEL, CLASSIFIER_MODEL },
-    /** Another database than a private one. */
-    database: hasDatabase ? readConfig(databaseSettings, env) : undefined,
+    database: hasDatabase ? readConfig(databaseSettings, own) : undefined,
   }
 }

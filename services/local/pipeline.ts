@@ -3,15 +3,17 @@ import { type Child, logTail } from './child.ts'
 import { provideMariadb } from './mariadb.ts'
 import { readPipelineSettings } from './pipeline-settings.ts'
 import { buildModels, type Service, startApi, startConsumer } from './processes.ts'
-import { startStack } from './stack.ts'
+import { type DatabaseSettings, startStack } from './stack.ts'
 
 export interface PipelineOptions {
-  /** The user's environment: settings of the models and of the consumer, DATABASE_URL. */
+  /** The user's environment: settings of the models and of the consumer. */
   env: NodeJS.ProcessEnv
   /** Built models are kept here, unless MODEL_DIR names another folder. */
   modelDir: string
   /** Keeps objects, messages, the database and the logs; without it they go when the pipeline does. */
   stateDir?: string | undefined
+  /** Of another database than a private one. */
+  databaseUrl?: string | undefined
   /** 0 takes a free one. */
   port?: number
   say(line: string): void
@@ -23,12 +25,13 @@ export type Pipeline = Awaited<ReturnType<typeof startPipeline>>
  * The local stack, the models, one consumer and the API, ready for pictures. Throws ConfigError and UsageError for what
  * the user has set, before anything is started wherever that can be told.
  */
-export async function startPipeline({ env, modelDir, stateDir, port = 0, say }: PipelineOptions) {
-  const { models, database } = await readPipelineSettings(env)
+export async function startPipeline({ env, modelDir, stateDir, databaseUrl, port = 0, say }: PipelineOptions) {
+  const { models, database } = await readPipelineSettings(env, databaseUrl)
   const folder = env.MODEL_DIR || modelDir
   await buildModels([...new Set(Object.values(models))], folder, serviceEnvironment(env, {}))
   if (!database) await provideMariadb(say)
-  say('starting S3, SQS, the database, the consumer and the API')
+  say(`starting S3, SQS, the consumer and the API; the database is ${database ? nameOf(database) : 'a private one'}`)
+  if (env.DATABASE_URL && !database) say('DATABASE_URL is set and left alone')
   const started: { close(): Promise<void> }[] = []
   const close = async () => {
     for (const each of started.splice(0).toReversed()) await each.close()
@@ -80,8 +83,14 @@ async function firstFailure(parts: (Child & { name: string })[]): Promise<never>
   throw new Error(`${name} ended: ${ended}; its log ends with:\n${await logTail(logFile)}`)
 }
 
-/** The user's environment without what would lead the services to the real Amazon. */
+/** Without the password. */
+function nameOf({ DATABASE_URL: url }: DatabaseSettings): string {
+  const { host, pathname } = new URL(url)
+  return host + pathname
+}
+
+/** The user's environment without what would lead the services to the real Amazon or to a database of the user's. */
 function serviceEnvironment(env: NodeJS.ProcessEnv, settings: Record<string, string>): NodeJS.ProcessEnv {
-  const own = Object.entries(env).filter(([name]) => !name.startsWith('AWS_'))
+  const own = Object.entries(env).filter(([name]) => !/^(AWS|DATABASE)_/.test(name))
   return { ...Object.fromEntries(own), ...settings }
 }

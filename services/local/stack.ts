@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { FauxqsServer } from 'fauxqs'
 import { createS3Client } from '#shared/aws/clients.ts'
@@ -11,6 +10,7 @@ import { createBridge } from './bridge.ts'
 import { startDatabase } from './database.ts'
 import { region, startEmulator } from './emulator.ts'
 
+const bucket = 'promenade-local'
 const queueName = 'promenade-uploads'
 const dlqName = 'promenade-uploads-dlq'
 const day = 24 * 60 * 60
@@ -39,8 +39,6 @@ export type Stack = Awaited<ReturnType<typeof startStack>>
  * `server` is that of the private database.
  */
 export async function startStack({ stateDir, database, onError = reportWarning }: StackOptions = {}) {
-  // A database that outlives the objects must not take the next run's for those of this one.
-  const bucket = database && !stateDir ? `promenade-local-${randomBytes(4).toString('hex')}` : 'promenade-local'
   const closers: (() => Promise<void>)[] = []
   let closing: Promise<void> | undefined
   const close = () => {
@@ -67,7 +65,7 @@ export async function startStack({ stateDir, database, onError = reportWarning }
   async function startAws() {
     const emulator = await startEmulator({ dir: stateDir && join(stateDir, 'aws') })
     closers.push(() => emulator.stop())
-    const { queueUrl, dlqUrl } = createResources(emulator, bucket)
+    const { queueUrl, dlqUrl } = createResources(emulator)
     const s3 = createS3Client({ region, endpoint: emulator.address, credentials })
     closers.push(async () => s3.destroy())
     const objects = createObjectStore({ s3, bucket })
@@ -95,7 +93,7 @@ export async function startStack({ stateDir, database, onError = reportWarning }
 }
 
 /** Leaves alone what a kept state already has. */
-function createResources(emulator: FauxqsServer, bucket: string): { queueUrl: string; dlqUrl: string } {
+function createResources(emulator: FauxqsServer): { queueUrl: string; dlqUrl: string } {
   emulator.setup({ buckets: [bucket] })
   const [dlq] = emulator.setup({
     queues: [{ name: dlqName, attributes: { MessageRetentionPeriod: String(14 * day) } }],

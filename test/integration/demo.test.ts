@@ -31,10 +31,13 @@ async function picture(name: string, background: string): Promise<string> {
   return path
 }
 
+/** A database that the demo is to leave alone. */
+const notHis = { DATABASE_URL: 'mysql://u@127.0.0.1:1/d', DATABASE_TLS: 'required', DATABASE_CA: '/nowhere/ca.pem' }
+
 /** As a user types it, but with TMPDIR in the test's folder, where nothing may stay. */
 function startDemo(args: string[], settings: Record<string, string> = {}) {
   return spawn(process.execPath, ['services/local/bootstrap.js', 'services/local/demo.ts', ...args], {
-    env: { ...process.env, TMPDIR: folder, DATABASE_URL: '', ...settings },
+    env: { ...process.env, TMPDIR: folder, ...notHis, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }
@@ -98,6 +101,7 @@ test('two pictures come back with labels and music of their own, and the same pi
   }
   assert.ok(!wavs[0]!.equals(wavs[1]!))
   assert.match(first.errors, /random weights: the labels and the music mean nothing yet/)
+  assert.match(first.errors, /the database is a private one\nDATABASE_URL is set and left alone\n/)
 
   const again = await demo([paths[0]!])
   // Not `red one-2.wav`: the bytes are those that are there.

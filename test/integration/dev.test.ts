@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
+import { startDatabase } from '../../services/local/database.ts'
 
 let folder: string
 
@@ -18,16 +19,27 @@ after(async () => {
   await rm(folder, { recursive: true })
 })
 
-function startDev(state: string) {
-  return spawn(process.execPath, ['services/local/dev.ts', '--port', '0', '--state', state], {
-    env: { ...process.env, INIT_CWD: folder, DATABASE_URL: '' },
+function startDev(state: string, ...args: string[]) {
+  return spawn(process.execPath, ['services/local/dev.ts', '--port', '0', '--state', state, ...args], {
+    // A database that is to be left alone.
+    env: { ...process.env, INIT_CWD: folder, DATABASE_URL: 'mysql://u@127.0.0.1:1/d', DATABASE_TLS: 'off' },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 120_000,
   })
 }
 
-async function refused(state: string) {
-  const child = startDev(state)
+/** What it prints, up to when it is ready. */
+async function untilReady({ stdout }: ReturnType<typeof startDev>): Promise<string[]> {
+  const lines: string[] = []
+  for await (const line of createInterface({ input: stdout! })) {
+    lines.push(line)
+    if (line.startsWith('Ctrl-C')) break
+  }
+  return lines
+}
+
+async function refused(state: string, ...args: string[]) {
+  const child = startDev(state, ...args)
   const [out, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   assert.equal(out, '')
   assert.doesNotMatch(errors, /\n {4}at /)
@@ -39,11 +51,7 @@ test('a state has one dev at a time, which ends in order, and one that is damage
   const said = text(dev.stderr)
   const exit = once(dev, 'exit')
   try {
-    const lines: string[] = []
-    for await (const line of createInterface({ input: dev.stdout })) {
-      lines.push(line)
-      if (line.startsWith('Ctrl-C')) break
-    }
+    const lines = await untilReady(dev)
     const page = lines[0]?.match(/^Page {5}(http:\/\/127\.0\.0\.1:\d+\/)$/)?.[1]
     assert.match(await (await fetch(page!)).text(), /^<!doctype html>/i)
     const second = await refused('state')
@@ -64,6 +72,31 @@ test('a state has one dev at a time, which ends in order, and one that is damage
     /the database server ended: .*If the state is damaged: remove .*\/state to start anew\.\n$/s,
   )
   assert.equal(damaged.status, 1)
+})
+
+test('it works on the database that is named, and on no other', async () => {
+  const database = await startDatabase()
+  const dev = startDev('elsewhere', '--database', database.url)
+  const said = text(dev.stderr)
+  const exit = once(dev, 'exit')
+  try {
+    const lines = await untilReady(dev)
+    assert.ok(lines.includes(`export DATABASE_URL='${database.url}'`))
+    dev.kill('SIGTERM')
+    await exit
+    assert.match(await said, new RegExp(`the database is ${new URL(database.url).host}/promenade\n`))
+    assert.deepEqual((await readdir(join(folder, 'elsewhere'))).sort(), ['aws', 'logs'])
+  } finally {
+    dev.kill('SIGKILL')
+    await database.close()
+  }
+})
+
+test('a database that cannot be is bad usage', async () => {
+  for (const url of ['', 'postgres://u@h/d', 'mysql://u@db.example/d']) {
+    const { errors, status } = await refused('no-database', '--database', url)
+    assert.deepEqual([status, /DATABASE_/.test(errors)], [2, true], errors)
+  }
 })
 
 test('a state that cannot be is bad usage', async () => {
