@@ -43,6 +43,8 @@ const fromNow = (seconds: number) =>
   sql<Date>`utc_timestamp(3) + interval ${Math.ceil(seconds * 1e3) * 1e3} microsecond`
 const daysAgo = (days: number) => sql<Date>`utc_timestamp(3) - interval ${days} day`
 
+const isNews = sql`${webhookEvents.createdAt} > ${daysAgo(maxEventDays)}`.mapWith(Boolean)
+
 /** Only rows are locked that are there, and never the place where a job's end is about to be written. */
 const rowsOnly = { isolationLevel: 'read committed' } as const
 
@@ -69,7 +71,6 @@ export function createWebhookQueue({
      */
     async fanOut(announce: (ended: EndedJob) => Announcement): Promise<boolean> {
       const { id, jobId, state, createdAt } = webhookEvents
-      const isNews = sql`${createdAt} > ${daysAgo(maxEventDays)}`.mapWith(Boolean)
       return database.run(async (db) => {
         const next = await db.select({ id }).from(webhookEvents).orderBy(asc(id)).limit(fanOutLength)
         if (next.length === 0) return false
@@ -97,13 +98,14 @@ export function createWebhookQueue({
       })
     },
 
-    /** Removes events that nobody is to hear of; true when there may be more. */
+    /** Removes events that are too old for anyone; true when there may be more. */
     async discard(): Promise<boolean> {
       const { id } = webhookEvents
       return database.run(async (db) => {
-        const next = await db.select({ id }).from(webhookEvents).orderBy(asc(id)).limit(removalLength)
-        if (next.length) await db.delete(webhookEvents).where(inArray(id, idsOf(next)))
-        return next.length === removalLength
+        const next = await db.select({ id, isNews }).from(webhookEvents).orderBy(asc(id)).limit(removalLength)
+        const old = next.filter((event) => !event.isNews)
+        if (old.length) await db.delete(webhookEvents).where(inArray(id, idsOf(old)))
+        return old.length === removalLength
       })
     },
 

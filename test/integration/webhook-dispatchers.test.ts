@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { sql } from 'drizzle-orm'
 import { openDatabase } from '#shared/db/client.ts'
-import { webhookDeliveries } from '#shared/db/schema.ts'
+import { webhookDeliveries, webhookEvents } from '#shared/db/schema.ts'
 import { createWebhookQueue } from '#shared/db/webhooks.ts'
 import { createWebhooks } from '../../services/api/webhooks/dispatcher.ts'
 import { startApi } from '../../services/local/processes.ts'
@@ -141,11 +141,21 @@ test('a function that runs on a schedule ends when its time is up', async (t) =>
   assert.ok(inSeconds <= 0)
 })
 
-test('events are removed when nobody is to hear of them, and deliveries to endpoints that are no more after a week', async (t) => {
-  const receiver = await startReceiver(t, [500])
+test('events are left for three days to others with endpoints by a dispatcher without any', async (t) => {
+  const receiver = await startReceiver(t)
+  const createdAt = sql`utc_timestamp(3) - interval 73 hour`
   await succeed('unheard')
+  await database.run((db) => db.update(webhookEvents).set({ createdAt }))
+  const heard = await fail('heard')
   await runOnce([])
-  assert.equal(await waiting(), 0)
+  const left = await database.run((db) => db.select({ jobId: webhookEvents.jobId }).from(webhookEvents))
+  assert.deepEqual(left, [{ jobId: heard }])
+  await runOnce([receiver.endpoint()])
+  assert.deepEqual([receiver.calls.length, await waiting()], [1, 0])
+})
+
+test('deliveries to endpoints that are no more are removed after a week', async (t) => {
+  const receiver = await startReceiver(t, [500])
   await fail('forgotten')
   await runOnce([receiver.endpoint()])
   await isDueSince(6)
