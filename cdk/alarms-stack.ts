@@ -140,6 +140,7 @@ function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, api }:
     scalerErrors: scaler.metricErrors({ period: minutes(5), statistic: 'Sum' }),
     scalerRounds: scaler.metricInvocations({ period: minutes(5), statistic: 'Sum' }),
     webhookErrors: webhooks.metricErrors({ period: minutes(5), statistic: 'Sum' }),
+    webhookRounds: webhooks.metricInvocations({ period: minutes(5), statistic: 'Sum' }),
     api: {
       requests: ofApi('Count', 'Sum'),
       faults: api.faults,
@@ -235,7 +236,7 @@ function pipelineSignals({ scaler: limits }: Stage, metrics: Metrics): Signal[] 
   ]
 }
 
-function appSignals({ api, webhookErrors }: Metrics): Signal[] {
+function appSignals({ api, webhookErrors, webhookRounds }: Metrics): Signal[] {
   return [
     {
       id: 'ApiFaults',
@@ -260,6 +261,15 @@ function appSignals({ api, webhookErrors }: Metrics): Signal[] {
       metric: webhookErrors,
       threshold: 3,
       periods: 1,
+    },
+    {
+      id: 'WebhooksSilent',
+      heading: 'The sender of webhooks does not run',
+      text: 'Apps hear of no job that has ended.',
+      metric: webhookRounds,
+      threshold: 1,
+      periods: 2,
+      isTooFew: true,
     },
   ]
 }

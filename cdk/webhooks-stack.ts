@@ -19,6 +19,8 @@ export class WebhooksStack extends Stack {
       description: 'Sends webhooks from the queue in the database',
       timeoutSeconds,
       memoryMb: 256,
+      // Kept for it: calls that the API holds may take all others of the account.
+      concurrency: 1,
       environment: {
         ...(stage.database_ca && { DATABASE_CA: stage.database_ca }),
         ...settingsOf(stage, ['LOG_LEVEL']),

@@ -80,6 +80,7 @@ test('the alarms are these', () => {
     'FailedPods >= 4, 1 times, without data notBreaching',
     'IF(waiting + inWork > 0 AND FILL(done, 0) == 0, 1, 0) >= 1, 30 times, without data notBreaching',
     'Invocations < 1, 2 times, without data breaching',
+    'Invocations < 1, 2 times, without data breaching',
     'Latency >= 29000, 5 times, without data notBreaching',
     'PodsWithoutCapacity >= 1, 10 times, without data notBreaching',
     'UnattendedBacklog >= 1, 5 times, without data notBreaching',
@@ -87,15 +88,26 @@ test('the alarms are these', () => {
   ])
 })
 
-test('the functions that nobody waits for are watched each', () => {
-  const watched = found.filter(({ MetricName }) => MetricName === 'Errors')
-  const functions = watched.map(({ Dimensions }) => JSON.stringify(Dimensions))
-  assert.equal(functions.length, 2)
-  for (const name of ['scaler', 'webhooks'])
-    assert.ok(
-      functions.some((text) => text.includes(`testing-${name}`)),
-      name,
-    )
+test('the functions that nobody waits for are watched each, for errors and for silence', () => {
+  for (const metric of ['Errors', 'Invocations']) {
+    const watched = found.filter(({ MetricName }) => MetricName === metric)
+    const functions = watched.map(({ Dimensions }) => JSON.stringify(Dimensions))
+    assert.equal(functions.length, 2)
+    for (const name of ['scaler', 'webhooks'])
+      assert.ok(
+        functions.some((text) => text.includes(`testing-${name}`)),
+        `${metric} of ${name}`,
+      )
+  }
+})
+
+test('the README counts them', () => {
+  const readme = readFileSync(new URL('../../cdk/README.md', import.meta.url), 'utf8')
+  const metrics = found.flatMap(({ MetricName, Metrics = [] }) =>
+    MetricName ? [MetricName] : Metrics.filter(({ Expression }) => Expression === undefined),
+  )
+  assert.deepEqual([found.length, metrics.length], [14, 18])
+  assert.match(readme, /fourteen alarms on eighteen metrics/)
 })
 
 test('what is watched of the scaler is what the scaler tells', () => {

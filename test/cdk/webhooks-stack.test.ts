@@ -21,6 +21,7 @@ test('it runs once a minute, and is told its secrets by their ARNs alone', () =>
   const [fn] = Object.values(webhooks.template.findResources('AWS::Lambda::Function'))
   assert.match(JSON.stringify(fn!.Properties.Environment.Variables.SECRETS), /DATABASE_URL.*WEBHOOKS/)
   assert.ok(fn!.Properties.Timeout < 60, 'one ends before the next begins')
+  assert.equal(fn!.Properties.ReservedConcurrentExecutions, 1, 'calls of the API take no room from it')
 })
 
 test('the bundled function sends what is due, and again what has come since', async (t) => {
