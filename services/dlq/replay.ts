@@ -1,7 +1,7 @@
 import { UsageError } from '#shared/command-line.ts'
 import { readQueueMessage } from '#shared/contract/queue-message.ts'
 import type { Selection } from '#shared/dead-letters/collect.ts'
-import type { DeadLetter } from '#shared/dead-letters/dead-letter.ts'
+import { type DeadLetter, withBody } from '#shared/dead-letters/dead-letter.ts'
 import type { Hold } from '#shared/dead-letters/hold.ts'
 import { createReplay } from '#shared/dead-letters/replay.ts'
 import { printable } from '#shared/printable.ts'
@@ -35,16 +35,27 @@ export async function replay(
     if ((edit || body) && letters.length !== 1) {
       throw new UsageError(`a body is for one message, and ${letters.length} were found: name it by --id`)
     }
-    return body ? letters.map((letter) => ({ ...letter, body })) : letters
+    return letters
   }
-  if (!yes) return session.tellDryRun(await withHold(choose), 'replayed')
+  if (!yes) {
+    const letters = await withHold(choose)
+    return session.tellDryRun(body ? letters.map((letter) => withBody(letter, body)) : letters, 'replayed')
+  }
 
   await withAudit(auditFile, (audit) =>
     withHold(async (hold) => {
       const letters = await choose(hold)
-      if (edit) letters[0] = { ...letters[0]!, body: checkBody(await edit(letters[0]!.body)) }
+      const original = letters[0]
+      const newBody = edit && original ? checkBody(await edit(original.body)) : body
+      const isEdited = original !== undefined && newBody !== undefined && newBody !== original.body
+      if (isEdited) letters[0] = withBody(original, newBody)
       const record = (letter: DeadLetter, newId: string) =>
-        audit.write({ ...auditOf('replay', letter), new_message_id: newId, replay_count: letter.replays + 1 })
+        audit.write({
+          ...auditOf('replay', letter),
+          ...(isEdited && { edited: true, old_image_key: original.imageKeys[0] }),
+          new_message_id: newId,
+          replay_count: letter.replays + 1,
+        })
       const send = createReplay({ queue, hold, record })
       const step = async (letter: DeadLetter) => {
         const newId = await send(letter)

@@ -31,6 +31,11 @@ export function readDeadLetter(message: Message) {
   }
 }
 
+/** The message with another body is about the pictures of that one, and no longer about the one that failed. */
+export function withBody(letter: DeadLetter, body: string): DeadLetter {
+  return { ...letter, body, imageKeys: announcedBy(body) }
+}
+
 /** What a list says of a message. */
 export function summaryOf(letter: DeadLetter, now: number) {
   const { reasonCode, reason, attempts } = letter
@@ -86,6 +91,10 @@ function imageKeysOf(encoded: string | undefined, body: string): string[] {
       return [encoded]
     }
   }
+  return announcedBy(body)
+}
+
+function announcedBy(body: string): string[] {
   const read = readQueueMessage(body)
   if (read.kind === 'order') return [read.order.key]
   return read.kind === 'uploads' ? read.uploads.map(({ key }) => key) : []
