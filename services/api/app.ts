@@ -130,7 +130,7 @@ export async function createApp({
     watcher.wake()
     onJobEnded()
   }
-  const metrics = createMetrics({ inFlight, waiting: watcher.waiting })
+  const metrics = createMetrics({ inFlight, waiting: watcher.waiting.total })
   await setHeaders(app, { corsOrigins })
   answerProblems(app)
   const wrongMethods = answerWrongMethods(app)

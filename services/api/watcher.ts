@@ -4,6 +4,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import { createPace, type Outlook } from './pace.ts'
 import type { Reader } from './reader.ts'
 import { revisionOf, type ShownJob } from './result.ts'
+import { createTally } from './tally.ts'
 
 export type Watcher = ReturnType<typeof createWatcher>
 
@@ -63,8 +64,7 @@ export function createWatcher({
 }) {
   const subjects = new Map<string, Watched>()
   const pace = createPace(clock.now)
-  const watchesBy = new Map<string, number>()
-  let watches = 0
+  const waiting = createTally()
   let looking = false
   let woken = false
   let closed = false
@@ -120,8 +120,8 @@ export function createWatcher({
       for (const { watches } of subjects.values()) for (const { onClose } of watches) onClose()
     },
 
-    /** How many wait. */
-    waiting: () => watches,
+    /** How many wait, by caller. */
+    waiting,
   }
 
   /**
@@ -138,31 +138,23 @@ export function createWatcher({
       queueMicrotask(onClose)
       return () => {}
     }
-    const held = watchesBy.get(caller) ?? 0
-    if (held >= maxWatches - watches) {
+    if (waiting.of(caller) >= maxWatches - waiting.total()) {
       throw new RetryableFailure('OVERLOADED', 'too many calls wait already: ask without waiting, or later')
     }
     const watched = find(wanted)
     const watch = { listener, onClose }
     watched.watches.add(watch)
-    count(caller, 1)
+    waiting.add(caller, 1)
     // That there is none may have changed a moment ago, by whoever asks now.
     if (!watched.seen?.found) watched.seen = undefined
     if (watched.seen) queueMicrotask(() => watched.watches.has(watch) && listener(watched.seen?.found))
     else schedule()
     return () => {
       if (!watched.watches.delete(watch)) return
-      count(caller, -1)
+      waiting.add(caller, -1)
       // Whoever has heard something may want to hear more.
       if (watched.watches.size === 0) setImmediate(drop, watched)
     }
-  }
-
-  function count(caller: string, more: number): void {
-    watches += more
-    const held = (watchesBy.get(caller) ?? 0) + more
-    if (held) watchesBy.set(caller, held)
-    else watchesBy.delete(caller)
   }
 
   function find(wanted: Wanted): Watched {
