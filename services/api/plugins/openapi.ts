@@ -74,7 +74,11 @@ const describeRoute: SwaggerTransform<FastifySchema> = ({ schema, url, route }) 
   const { scope, problems = [] } = (route.config ?? {}) as FastifyContextConfig
   const { params } = schema as { params?: { properties: Record<string, TSchema> } }
   const key = params?.properties['*']
-  const response = schema.response as Record<string, TSchema>
+  const response = schema.response as Record<string, TSchema & { headers?: object }>
+  const successes = Object.entries(response).map(([status, each]) => [
+    status,
+    { ...each, headers: { ...each.headers, ...(scope && rateLimitHeaders) } },
+  ])
   return {
     schema: {
       ...schema,
@@ -82,7 +86,7 @@ const describeRoute: SwaggerTransform<FastifySchema> = ({ schema, url, route }) 
       ...(key && { params: Type.Object({ key }) }),
       security: scope ? [{ apiKey: [scope] }] : [],
       response: {
-        ...response,
+        ...Object.fromEntries(successes),
         ...problemResponses([...generalProblems(schema, scope), ...problems.map(withStatus)], scope),
       },
     } as FastifySchema,
@@ -121,7 +125,7 @@ function problemResponses(answers: Answer[], scope: string | undefined) {
         status,
         {
           description: codes.join(', '),
-          headers: { ...problemHeaders[status], ...(scope && status !== 401 && rateLimitHeaders) },
+          headers: { ...problemHeaders[status], ...(scope && status !== 401 && status !== 403 && rateLimitHeaders) },
           content: { 'application/problem+json': { schema, examples } },
         },
       ]

@@ -73,6 +73,7 @@ test('every code is named with its status wherever it can be met, and each probl
     )
     for (const [status, { content = {}, headers = {} }] of Object.entries(responses)) {
       assert.match(status, /^[2345]\d\d$/, operationId)
+      assert.equal('ratelimit' in headers, security.length > 0 && !/^40[13]$/.test(status), `${operationId} ${status}`)
       if (Number(status) < 400) continue
       assert.deepEqual(Object.keys(content), ['application/problem+json'])
       for (const [code, { value }] of examplesOf(content['application/problem+json']!)) {
