@@ -16,7 +16,7 @@ import { answerWrongMethods } from './plugins/method.ts'
 import { createMetrics } from './plugins/metrics.ts'
 import { describeApi } from './plugins/openapi.ts'
 import { refuseOverload } from './plugins/overload.ts'
-import { answerClientError, answerError, answerProblems, describeInvalid } from './plugins/problem.ts'
+import { answerClientError, answerProblems, answerUnreadable, describeInvalid } from './plugins/problem.ts'
 import { watchTraffic } from './plugins/traffic.ts'
 import { createReader } from './reader.ts'
 import { analyzeRoutes } from './routes/analyze.ts'
@@ -112,7 +112,7 @@ export async function createApp({
     ...(proxies.length && { trustProxy: proxies }),
     // What is under way on a connection when the server closes is answered too.
     return503OnClosing: false,
-    frameworkErrors: answerError,
+    frameworkErrors: answerUnreadable,
     clientErrorHandler: answerClientError,
     schemaErrorFormatter: describeInvalid,
     // Strict: what a schema does not name is a mistake of the caller's, not to be dropped in silence.

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type {
   ConnectionError,
@@ -18,20 +18,32 @@ const retryAfterSeconds = 5
 /** Characters of a name that the caller has given. */
 const maxNamed = 100
 
+/** Why the router could not read the path. */
+const unreadable = new WeakMap<IncomingMessage, FastifyError>()
+
 /** Every error, and every address that is not ours, is answered as RFC 9457 problem details with a code of our own. */
 export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler(answerError)
   // Fastify's own, for bodies that no route takes.
   app.removeContentTypeParser('text/plain')
-  app.setNotFoundHandler((_request, reply) =>
-    sendProblem(reply, 'INVALID_REQUEST', { status: 404, detail: 'there is nothing at this address' }),
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const error = unreadable.get(request.raw)
+    if (error) return answerError(error, request, reply)
+    return sendProblem(reply, 'INVALID_REQUEST', { status: 404, detail: 'there is nothing at this address' })
+  })
   // Node would answer an expectation that it does not know by a bare 417, and CONNECT not at all.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
   app.server.on('connect', (_request, socket: Socket) => answerClientError({ code: 'CONNECT' }, socket))
 }
 
-export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** A path that the router cannot read is led to where there is nothing, since it would go past all hooks, and their headers. */
+export function answerUnreadable(error: FastifyError, { raw, server }: FastifyRequest, reply: FastifyReply): void {
+  unreadable.set(raw, error)
+  raw.url = '/unreadable'
+  server.routing(raw, reply.raw)
+}
+
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { statusCode: status = 500, message: detail } = error
   if (error instanceof PermanentFailure) return sendProblem(reply, error.code, { detail })
   // Nobody reads it.

@@ -94,6 +94,19 @@ test('every response has the headers that protect, and browsers may read those o
   assertProblem(await app.inject({ method: 'DELETE', url: path }), 405, 'INVALID_REQUEST')
 })
 
+test('a path that the router cannot read is answered with the same headers, and to a preflight as any other', async (t) => {
+  const origin = 'https://app.example'
+  const app = await start(t, undefined, { corsOrigins: [origin] })
+  const url = '/v1/results/uploads/%zz'
+  const response = await app.inject({ url, headers: { origin } })
+  assert.match(assertProblem(response, 400, 'INVALID_REQUEST').detail!, /%zz/)
+  assert.equal(response.headers['x-content-type-options'], 'nosniff')
+  assert.equal(response.headers['access-control-allow-origin'], origin)
+  const asked = { origin, 'access-control-request-method': 'GET', 'access-control-request-headers': 'authorization' }
+  const preflight = await app.inject({ method: 'OPTIONS', url, headers: asked })
+  assert.deepEqual([preflight.statusCode, preflight.headers['access-control-allow-origin']], [204, origin])
+})
+
 test('HTTP/1.1 without a Host is a problem too, and HTTP/1.0 is answered', async (t) => {
   const app = await start(t)
   const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
