@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { type Message, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import type { FauxqsServer } from 'fauxqs'
+import pLimit from 'p-limit'
 import { createS3Client, createSqsClient } from '#shared/aws/clients.ts'
 import { createObjectStore, type ListedObject } from '#shared/aws/object-store.ts'
 import { createQueue, failureIdOf } from '#shared/aws/queue.ts'
@@ -59,7 +60,7 @@ test('objects are listed page by page, digested and deleted', async () => {
   const objects = createObjectStore({ s3: clients.s3, bucket })
   const keys = Array.from({ length: 1_001 }, (_, index) => `listed/${String(index).padStart(4, '0')} +%그림`)
   const body = Buffer.from('the picture')
-  await Promise.all(keys.map((key) => objects.put({ key, body, contentType: 'image/jpeg', signal })))
+  await pLimit(20).map(keys, (key) => objects.put({ key, body, contentType: 'image/jpeg', signal }))
   const pages: ListedObject[][] = []
   for await (const page of objects.list('listed/', signal)) pages.push(page)
   assert.deepEqual(

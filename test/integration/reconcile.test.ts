@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import pLimit from 'p-limit'
 import { createS3Client } from '#shared/aws/clients.ts'
 import { s3Notification } from '#shared/contract/s3-notification.ts'
 import { printable } from '#shared/printable.ts'
@@ -181,9 +182,7 @@ test('in a versioned bucket each version is its own, the same bytes or not', asy
 test('thousands are found page by page; cut off, the same again sends the rest', async () => {
   const prefix = 'uploads/many/'
   const keys = Array.from({ length: 2_500 }, (_, index) => `${prefix}${index}.jpg`)
-  for (let start = 0; start < keys.length; start += 50) {
-    await Promise.all(keys.slice(start, start + 50).map((key) => upload(key, Buffer.from(key))))
-  }
+  await pLimit(20).map(keys, (key) => upload(key, Buffer.from(key)))
   await lose(keys.length)
   const interrupt = new AbortController()
   const cutOff = reconcile(['--prefix', prefix, '--older-than', '0s', '--rate', '100', '--yes'], {

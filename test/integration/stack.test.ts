@@ -18,6 +18,7 @@ import {
   ReceiveMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs'
+import pLimit from 'p-limit'
 import { createSqsClient } from '#shared/aws/clients.ts'
 import { type ImageUploaded, readQueueMessage } from '#shared/contract/queue-message.ts'
 import { startDatabase } from '../../services/local/database.ts'
@@ -94,7 +95,7 @@ test('keys of every kind arrive as they were uploaded, with the size and the eta
 
 test('no upload of a burst is missed, and later sequencers are greater', async () => {
   const keys = Array.from({ length: 300 }, (_, index) => `uploads/burst ${index}`)
-  await Promise.all(keys.map((key) => put(key, key)))
+  await pLimit(20).map(keys, (key) => put(key, key))
   const uploads = await receiveUploads(keys.length)
   assert.deepEqual(uploads.map(({ key }) => key).toSorted(), keys.toSorted())
   const sequencers = uploads.map(({ sequencer }) => sequencer)
