@@ -103,10 +103,12 @@ test('the functions that nobody waits for are watched each, for errors and for s
 
 test('the README counts them', () => {
   const readme = readFileSync(new URL('../../cdk/README.md', import.meta.url), 'utf8')
-  const metrics = found.flatMap(({ MetricName, Metrics = [] }) =>
-    MetricName ? [MetricName] : Metrics.filter(({ Expression }) => Expression === undefined),
+  const metrics = found.reduce(
+    (sum, { MetricName, Metrics = [] }) =>
+      sum + (MetricName ? 1 : Metrics.filter(({ Expression }) => Expression === undefined).length),
+    0,
   )
-  assert.deepEqual([found.length, metrics.length], [14, 18])
+  assert.deepEqual([found.length, metrics], [14, 18])
   assert.match(readme, /fourteen alarms on eighteen metrics/)
 })
 

@@ -11,13 +11,13 @@ const messages = 4_000
 test('4,000 messages are renewed in time, and given back, though SQS is far away', async (t) => {
   const ids = Array.from({ length: messages }, (_, i) => String(i))
   const hidden = new Set(ids)
-  const next = ids.values()
+  const waiting = [...ids]
   let atOnce = 0
   let most = 0
   const hold = createHold({
     seconds,
     queue: {
-      receive: async () => Array.from(next.take(10), (id) => ({ MessageId: id, ReceiptHandle: id })),
+      receive: async () => waiting.splice(0, 10).map((id) => ({ MessageId: id, ReceiptHandle: id })),
       changeVisibility: async (handles, forSeconds) => {
         most = Math.max(most, ++atOnce)
         await sleep(roundTripMs)
