@@ -12,11 +12,10 @@ import { namesOf, type ResourceNames } from './resource-names.ts'
 import { environmentOf, type Stage } from './stage.ts'
 
 /**
- * Receives for each of MAX_ATTEMPTS, and at least: failed tries are counted in the database and dead-lettered with their
- * reason. Receives also count what is nobody's failure, a stop or an outage, and SQS dead-letters without a reason.
+ * As many as SQS allows. Failed tries are counted in the database and dead-lettered with their reason; receives also count
+ * what is nobody's failure, and SQS dead-letters without a reason. An outage of 4 days comes to some 800 of them at most.
  */
-const receivesPerAttempt = 10
-const leastReceives = 50
+const maxReceiveCount = 1_000
 /** Of pictures and music that were overwritten or deleted. */
 const oldVersionDays = 30
 const accessLogDays = 90
@@ -75,11 +74,7 @@ function createDeadLetters(scope: Construct, { uploads, deadLetters }: ResourceN
 
 function createUploads(scope: Construct, stage: Stage, deadLetters: Queue): Queue {
   const { uploads } = namesOf(stage)
-  const {
-    LEASE_SECONDS: leaseSeconds = Value.Create(settings.LEASE_SECONDS),
-    MAX_ATTEMPTS: maxAttempts = Value.Create(settings.MAX_ATTEMPTS),
-  } = stage.worker.settings ?? {}
-  const maxReceiveCount = Math.max(leastReceives, receivesPerAttempt * maxAttempts)
+  const { LEASE_SECONDS: leaseSeconds = Value.Create(settings.LEASE_SECONDS) } = stage.worker.settings ?? {}
   const queue = new Queue(scope, 'UploadQueue', {
     queueName: uploads.name,
     encryption: QueueEncryption.SQS_MANAGED,

@@ -14,11 +14,8 @@ const bucket = 'promenade-local'
 const queueName = 'promenade-uploads'
 const dlqName = 'promenade-uploads-dlq'
 const day = 24 * 60 * 60
-/**
- * Far above MAX_ATTEMPTS: failed tries are counted in the database and dead-lettered with their reason. Receives also count
- * what is nobody's failure, a stop or an outage, and SQS dead-letters without a reason.
- */
-const maxReceiveCount = 50
+/** As on AWS, where receives also count what is nobody's failure, a stop or an outage, and SQS gives no reason. */
+const maxReceiveCount = 1_000
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 
 export interface StackOptions {

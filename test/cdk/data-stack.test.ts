@@ -127,7 +127,7 @@ test('messages wait 4 days, dead letters 14, both encrypted, and only the one qu
     QueueName: 'promenade-testing-uploads',
     MessageRetentionPeriod: 4 * 86_400,
     VisibilityTimeout: 60,
-    RedrivePolicy: { deadLetterTargetArn: { 'Fn::GetAtt': ['DeadLetterQueue', 'Arn'] }, maxReceiveCount: 50 },
+    RedrivePolicy: { deadLetterTargetArn: { 'Fn::GetAtt': ['DeadLetterQueue', 'Arn'] }, maxReceiveCount: 1000 },
   })
   data.template.hasResourceProperties('AWS::SQS::Queue', {
     QueueName: 'promenade-testing-dead-letters',

@@ -73,11 +73,11 @@ test('what the API and the webhooks read of it, too, they have alike', () => {
   assert.equal(environmentOf(webhooks.template).LOG_LEVEL, 'debug')
 })
 
-test('the queue hides a message for as long as a lease, and SQS gives none up before its tries are used up', () => {
+test('the queue hides a message for as long as a lease, and SQS gives none up that an outage of 4 days keeps from being done', () => {
   data.template.hasResourceProperties('AWS::SQS::Queue', {
     QueueName: 'promenade-testing-uploads',
     VisibilityTimeout: 120,
-    RedrivePolicy: { maxReceiveCount: 200 },
+    RedrivePolicy: { maxReceiveCount: 1000 },
   })
 })
 

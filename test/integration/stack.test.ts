@@ -136,12 +136,12 @@ test('a picture larger than the consumer takes can be uploaded', async () => {
   assert.equal(upload!.size, 30 * 2 ** 20)
 })
 
-test('the queue redrives after 5 receives and keeps 4 days, the dead-letter queue 14', async () => {
+test('the queue redrives after 1,000 receives and keeps 4 days, the dead-letter queue 14', async () => {
   const attributes = async (url: string) =>
     (await sqs.send(new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['All'] }))).Attributes!
   const queue = await attributes(stack.env.QUEUE_URL!)
   const dlq = await attributes(stack.env.DLQ_URL!)
-  assert.deepEqual(JSON.parse(queue.RedrivePolicy!), { deadLetterTargetArn: dlq.QueueArn, maxReceiveCount: 50 })
+  assert.deepEqual(JSON.parse(queue.RedrivePolicy!), { deadLetterTargetArn: dlq.QueueArn, maxReceiveCount: 1000 })
   assert.equal(queue.MessageRetentionPeriod, '345600')
   assert.equal(dlq.MessageRetentionPeriod, '1209600')
 })

@@ -6,12 +6,12 @@ export interface Backoff {
 /** For a try that failed: the same soon, then ever later. */
 export const failureBackoff: Backoff = { firstSeconds: 5, mostSeconds: 300 }
 
-/**
- * For a database, store or model that is away, in leases: few enough receives that SQS does not dead-letter the message for
- * it.
- */
+/** A message that is hidden for so long comes to some 800 receives at most in the 4 days that the queue keeps it. */
+export const mostOutageSeconds = 900
+
+/** For a database, store or model that is away: few enough receives that SQS, after 1,000, never dead-letters for it. */
 export function outageBackoff(leaseSeconds: number): Backoff {
-  return { firstSeconds: leaseSeconds / 2, mostSeconds: 15 * leaseSeconds }
+  return { firstSeconds: leaseSeconds / 2, mostSeconds: mostOutageSeconds }
 }
 
 /** Doubles with every try, from 1; somewhere between half of it and all of it, so that many do not return at once. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { backoffSeconds } from '../../../../services/consumer/pipeline/backoff.ts'
+import { backoffSeconds, outageBackoff } from '../../../../services/consumer/pipeline/backoff.ts'
 
 const backoff = { firstSeconds: 5, mostSeconds: 60 }
 
@@ -15,3 +15,13 @@ test('the wait is at least half of that', () => {
     10,
   )
 })
+
+for (const leaseSeconds of [3, 10, 60, 3600]) {
+  test(`with leases of ${leaseSeconds} s an outage of 4 days leaves a message receives to spare, of the 1,000 that SQS allows`, () => {
+    let receives = 0
+    for (let seconds = 0; seconds < 4 * 86_400; receives++) {
+      seconds += backoffSeconds(receives + 1, outageBackoff(leaseSeconds), () => 0)
+    }
+    assert.ok(receives < 800, `${receives} receives`)
+  })
+}
