@@ -75,10 +75,14 @@ export function createConsumer({
       MODEL_UNAVAILABLE: inference.ping,
     },
     random,
+    now,
     logger,
   })
   const disproveOutages: Partial<Observer> = {
-    tryEnded: ({ outcome }) => outcome === 'succeeded' && outages.disprove(),
+    tryEnded({ outcome, startedAt, stages }) {
+      // A later take does without the picture.
+      if (outcome === 'succeeded' && stages.some(({ stage }) => stage === 'fetch')) outages.disprove(startedAt)
+    },
   }
   const observer = combineObservers([disproveOutages, ...observers], logger)
   const leaseSeconds = config.LEASE_SECONDS
@@ -93,7 +97,7 @@ export function createConsumer({
     region: config.AWS_REGION,
     leaseSeconds,
     maxAttempts: config.MAX_ATTEMPTS,
-    onOutage: outages.begin,
+    outages,
     observer,
     maxImageBytes: config.MAX_IMAGE_BYTES,
     musicSeconds: config.MUSIC_SECONDS,

@@ -1,78 +1,139 @@
 import timers from 'node:timers/promises'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import type { Logger } from '#shared/logger.ts'
-import { type Backoff, backoffSeconds } from './pipeline/backoff.ts'
+import { type Backoff, backoffSeconds, mostOutageSeconds } from './pipeline/backoff.ts'
 
 /** Between two probes. */
 const probeBackoff: Backoff = { firstSeconds: 1, mostSeconds: 30 }
 
 /**
- * After these, about four minutes, a message is received all the same: it may be the probe that fails, for want of a right
+ * After each so many, some minutes, a message is received all the same: it may be the probe that fails, for want of a right
  * that pictures do not need.
  */
 const maxProbes = 12
+
+/** After a probe has succeeded: by then every message that was given back has come again, and its work has met the service. */
+const doubtMs = 2 * mostOutageSeconds * 1000
+
+/** Jobs that are remembered for having met an outage. */
+const maxMet = 1_000
+
+interface Outage {
+  /** Milliseconds since 1970, as `backAt`. */
+  since: number
+  /** Nothing is received until its probe succeeds. */
+  isAwaited: boolean
+  /** When its probe succeeded. */
+  backAt?: number
+  /** A try begun after that has failed as those before: what the probe asks for is there, and not what pictures need. */
+  isBelied: boolean
+}
 
 export type Outages = ReturnType<typeof createOutages>
 
 /**
  * What all messages need and is away at present. SQS counts every receive and dead-letters a message that has had too
- * many, so nothing is received until a probe succeeds; what has none is given time.
+ * many, so nothing is received until a probe succeeds; what has none is given time. Where pictures belie the probe, the
+ * outage goes on until one of them succeeds, and some are received after ever longer pauses.
  */
 export function createOutages({
   probes,
   random,
+  now,
   logger,
 }: {
   /** Each resolves when the service answers. */
   probes: Partial<Record<ErrorCode, (signal: AbortSignal) => Promise<void>>>
   random: () => number
+  /** Milliseconds since 1970; never goes back. */
+  now: () => number
   logger: Logger
 }) {
-  /** Since when. */
-  const away = new Map<ErrorCode, Date>()
-  /** Those of them that are still waited for. */
-  const awaited = new Set<ErrorCode>()
+  const outages = new Map<ErrorCode, Outage>()
+  /** When jobs have last met an outage, the longest ago first. */
+  const met = new Map<string, number>()
+  /** The last start of a try that has needed everything, and succeeded. */
+  let provenAt = Number.NEGATIVE_INFINITY
+  /** One after the other, of outages that are one by what pictures say. */
+  let pauses = 0
   let probing: Promise<void> | undefined
 
+  const isAnyAwaited = () => [...outages.values()].some(({ isAwaited }) => isAwaited)
+  const isDoubted = ({ backAt }: Outage) => backAt === undefined || now() - backAt < doubtMs
+
   async function probeUntilBack(signal: AbortSignal): Promise<void> {
-    for (let tries = 1; awaited.size > 0 && tries <= maxProbes; tries++) {
-      await timers.setTimeout(backoffSeconds(tries, probeBackoff, random) * 1000, undefined, { signal })
-      for (const code of awaited) {
+    do {
+      pauses++
+      await timers.setTimeout(backoffSeconds(pauses, probeBackoff, random) * 1000, undefined, { signal })
+      for (const [code, outage] of outages) {
+        if (!outage.isAwaited) continue
         try {
           await probes[code]?.(signal)
-          awaited.delete(code)
-          away.delete(code)
+          outage.isAwaited = false
+          outage.backAt = now()
         } catch (error) {
-          logger.warn({ err: error, code, tries }, 'still away')
+          logger.warn({ err: error, code, tries: pauses }, 'still away')
         }
       }
-    }
-    logger.info({ still_away: [...awaited] }, 'receiving again')
-    awaited.clear()
+    } while (isAnyAwaited() && pauses % maxProbes !== 0)
+    const stillAway = Array.from(outages).flatMap(([code, { isAwaited }]) => (isAwaited ? code : []))
+    logger.info({ still_away: stillAway }, 'receiving again')
+    for (const outage of outages.values()) outage.isAwaited = false
   }
 
   return {
-    begin(code: ErrorCode): void {
-      if (awaited.has(code)) return
-      awaited.add(code)
-      if (!away.has(code)) away.set(code, new Date())
+    /** A try that was begun at `startedAt` has failed for want of it. */
+    begin(code: ErrorCode, startedAt: number): void {
+      const known = outages.get(code)
+      if (known?.isAwaited) return
+      const goesOn = known && isDoubted(known) && (known.isBelied || startedAt > (known.backAt ?? 0))
+      if (!goesOn && !isAnyAwaited()) pauses = 0
+      outages.set(code, {
+        since: goesOn ? known.since : now(),
+        isAwaited: true,
+        isBelied: goesOn === true && (known.isBelied || known.backAt !== undefined),
+      })
       logger.warn({ code }, 'an outage: nothing is received until it is over')
     },
 
     /** Resolves at once when there is no outage. All callers give the same signal, and wait for the same probe. */
     async over(signal: AbortSignal): Promise<void> {
-      if (awaited.size === 0) return
+      if (!isAnyAwaited()) return
       probing ??= probeUntilBack(signal).finally(() => {
         probing = undefined
       })
       await probing
     },
 
-    /** A picture has succeeded: what is no longer waited for was there, whatever its probe said. */
-    disprove(): void {
-      for (const code of away.keys()) if (!awaited.has(code)) away.delete(code)
+    /**
+     * Whether it is the job's own fault, and no outage, that a try on it has just failed so: since it last did, a picture
+     * has been begun and has succeeded, and the service answers.
+     */
+    async isOwnFault(code: ErrorCode, jobId: string, signal: AbortSignal): Promise<boolean> {
+      const metAt = met.get(jobId) ?? Number.POSITIVE_INFINITY
+      met.delete(jobId)
+      met.set(jobId, now())
+      if (met.size > maxMet) met.delete(met.keys().next().value!)
+      if (provenAt <= metAt) return false
+      const probe = probes[code] ?? (async () => {})
+      return probe(signal).then(
+        () => true,
+        () => false,
+      )
     },
 
-    current: () => Array.from(away, ([code, since]) => ({ code, since })),
+    /** A picture that was begun at `startedAt` has needed everything and succeeded: what is no longer waited for is there. */
+    disprove(startedAt: number): void {
+      provenAt = Math.max(provenAt, startedAt)
+      for (const [code, { isAwaited, since }] of outages) {
+        if (!isAwaited && startedAt > since) outages.delete(code)
+      }
+    },
+
+    current: () =>
+      Array.from(outages).flatMap(([code, outage]) => {
+        const isAway = outage.backAt === undefined || (outage.isBelied && isDoubted(outage))
+        return isAway ? { code, since: new Date(outage.since) } : []
+      }),
   }
 }

@@ -6,6 +6,7 @@ import type { Assignment } from '#shared/contract/queue-message.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import type { Logger } from '#shared/logger.ts'
+import type { Outages } from '../outages.ts'
 import { backoffSeconds, failureBackoff, outageBackoff } from './backoff.ts'
 import { type KeptLease, keepLease } from './lease.ts'
 import { createMusicMaker, type MusicMakerOptions } from './music-maker.ts'
@@ -61,8 +62,12 @@ interface ClaimedTry extends Try {
   progress: ProgressReporter
 }
 
-/** The service is at fault and not the picture; such a try is not counted against it. */
-const outages: ReadonlySet<ErrorCode> = new Set(['DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE', 'MODEL_UNAVAILABLE'])
+/** The service is at fault, and not the picture unless others succeed; such a try is not counted against it. */
+const outageCodes: ReadonlySet<ErrorCode> = new Set([
+  'DATABASE_UNAVAILABLE',
+  'STORAGE_UNAVAILABLE',
+  'MODEL_UNAVAILABLE',
+])
 
 /** A message whose picture is held comes back when the holder's lease is over, and up to so much of it later. */
 const heldJitter = 0.25
@@ -76,7 +81,7 @@ export function createPipeline({
   jobs,
   leaseSeconds,
   maxAttempts,
-  onOutage,
+  outages,
   observer,
   now,
   ...making
@@ -84,8 +89,7 @@ export function createPipeline({
   jobs: Pick<Jobs, 'receive' | 'reopen' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release' | 'state'>
   leaseSeconds: number
   maxAttempts: number
-  /** Hears of every try that failed for a service that is away. */
-  onOutage: (code: ErrorCode) => void
+  outages: Pick<Outages, 'begin' | 'isOwnFault'>
   observer: Pick<Observer, 'tryEnded'>
   /** Milliseconds since 1970. */
   now: () => number
@@ -146,7 +150,7 @@ export function createPipeline({
       if (error instanceof PermanentFailure) return refuse(error.code, error.message)
       logger.error({ err: error }, 'the picture could not be claimed or given back')
       const code = codeOf(error)
-      if (outages.has(code)) onOutage(code)
+      if (outageCodes.has(code)) outages.begin(code, begun.stopwatch.startedAt)
       begun.ended('retried', { code })
       return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff(leaseSeconds), random) }
     }
@@ -206,7 +210,9 @@ export function createPipeline({
 
   /** Settles what can never succeed or has failed too often; gives back the rest. Throws when that cannot be written. */
   async function giveUp(work: ClaimedTry, error: unknown): Promise<Outcome> {
-    const { id, token, attempt, assignment, delivery, logger, signal, lease, ended } = work
+    const { id, token, attempt, assignment, delivery, logger, signal, lease, stopwatch, ended } = work
+    const code = codeOf(error)
+    const isOutage = outageCodes.has(code) && !(await outages.isOwnFault(code, id, lease.signal))
     await lease.end()
     if (lease.isLost()) return leave(work)
     const permanent = error instanceof PermanentFailure
@@ -216,9 +222,7 @@ export function createPipeline({
       ended('stopped', { attempt })
       return { retryAfterSeconds: 0 }
     }
-    const code = codeOf(error)
     const message = error instanceof Error ? error.message : String(error)
-    const isOutage = outages.has(code)
     if (permanent || (attempt >= maxAttempts && !isOutage)) {
       if (!(await jobs.renew({ id, token, leaseSeconds }))) return leave(work)
       const failure = {
@@ -242,7 +246,7 @@ export function createPipeline({
       ended('failed', { attempt, code })
       return 'settled'
     }
-    if (isOutage) onOutage(code)
+    if (isOutage) outages.begin(code, stopwatch.startedAt)
     const failure = { code, message, retryable: true }
     if (!(await jobs.release({ id, token, error: failure, countAttempt: !isOutage }))) return leave(work)
     const retryAfterSeconds = isOutage

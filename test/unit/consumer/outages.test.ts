@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
+import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { createOutages } from '../../../services/consumer/outages.ts'
 
 test('without an outage nobody waits', async (t) => {
@@ -12,10 +13,10 @@ test('without an outage nobody waits', async (t) => {
 
 test('all wait for the same probe, ever longer, until it succeeds', async (t) => {
   let isAway = true
-  const { outages, pass, waiters, probes } = watch(t, () => {
+  const { begin, pass, waiters, probes } = watch(t, () => {
     if (isAway) throw new Error('away')
   })
-  outages.begin('DATABASE_UNAVAILABLE')
+  begin('DATABASE_UNAVAILABLE')
   const passed = waiters(4)
   await pass(60)
   assert.equal(passed(), 0)
@@ -27,19 +28,19 @@ test('all wait for the same probe, ever longer, until it succeeds', async (t) =>
 })
 
 test('an outage that begins during another is waited for as well', async (t) => {
-  const { outages, pass, waiters } = watch(t, () => {
+  const { begin, pass, waiters } = watch(t, () => {
     throw new Error('away')
   })
-  outages.begin('STORAGE_UNAVAILABLE')
+  begin('STORAGE_UNAVAILABLE')
   const passed = waiters(1)
-  outages.begin('DATABASE_UNAVAILABLE')
+  begin('DATABASE_UNAVAILABLE')
   await pass(30)
   assert.equal(passed(), 0)
 })
 
 test('what has no probe is given time', async (t) => {
-  const { outages, pass, waiters } = watch(t, () => {})
-  outages.begin('MODEL_UNAVAILABLE')
+  const { begin, pass, waiters } = watch(t, () => {})
+  begin('MODEL_UNAVAILABLE')
   const passed = waiters(1)
   await pass(0)
   assert.equal(passed(), 0)
@@ -48,10 +49,10 @@ test('what has no probe is given time', async (t) => {
 })
 
 test('a probe that never succeeds does not stop the work for good', async (t) => {
-  const { outages, pass, waiters } = watch(t, () => {
+  const { begin, pass, waiters } = watch(t, () => {
     throw new Error('forbidden')
   })
-  outages.begin('DATABASE_UNAVAILABLE')
+  begin('DATABASE_UNAVAILABLE')
   const passed = waiters(1)
   await pass(270)
   assert.equal(passed(), 1)
@@ -59,46 +60,135 @@ test('a probe that never succeeds does not stop the work for good', async (t) =>
 
 test('what is away is told with since when, until a probe succeeds', async (t) => {
   let isAway = true
-  const { outages, pass, waiters } = watch(t, () => {
+  const { outages, begin, pass, waiters } = watch(t, () => {
     if (isAway) throw new Error('away')
   })
-  outages.begin('DATABASE_UNAVAILABLE')
+  begin('DATABASE_UNAVAILABLE')
   const [{ code, since } = assert.fail()] = outages.current()
   assert.deepEqual([code, since instanceof Date], ['DATABASE_UNAVAILABLE', true])
   waiters(1)
   await pass(270)
-  outages.begin('DATABASE_UNAVAILABLE')
+  begin('DATABASE_UNAVAILABLE')
   assert.deepEqual(outages.current(), [{ code, since }], 'the same, though it was waited for no more')
   waiters(1)
   isAway = false
-  await pass(1)
+  await pass(30)
   assert.deepEqual(outages.current(), [])
 })
 
 test('a picture that succeeds disproves what is waited for no more, and nothing else', async (t) => {
-  const { outages, pass, waiters } = watch(t, () => {
+  const { outages, begin, pass, waiters } = watch(t, () => {
     throw new Error('forbidden')
   })
-  outages.begin('DATABASE_UNAVAILABLE')
-  outages.disprove()
+  begin('DATABASE_UNAVAILABLE')
+  outages.disprove(Date.now() + 1)
   assert.equal(outages.current().length, 1)
   waiters(1)
   await pass(270)
-  assert.equal(outages.current().length, 1)
-  outages.disprove()
+  outages.disprove(0)
+  assert.equal(outages.current().length, 1, 'it was begun before the outage')
+  outages.disprove(Date.now())
   assert.deepEqual(outages.current(), [])
 })
 
+test('an outage whose probe pictures belie goes on until one succeeds, with ever longer pauses', async (t) => {
+  const { outages, begin, pass, waiters } = watch(t, () => {})
+  begin('DATABASE_UNAVAILABLE')
+  const [{ since } = assert.fail()] = outages.current()
+  for (const [pause, told] of [
+    [1, 0],
+    [2, 1],
+    [4, 1],
+    [8, 1],
+    [16, 1],
+    [30, 1],
+    [30, 1],
+  ] as const) {
+    const passed = waiters(4)
+    await pass(pause - 1)
+    assert.equal(passed(), 0)
+    await pass(1)
+    assert.equal(passed(), 4, `after ${pause} s some are received`)
+    assert.equal(outages.current().length, told)
+    await pass(600)
+    begin('DATABASE_UNAVAILABLE')
+    assert.deepEqual(outages.current(), [{ code: 'DATABASE_UNAVAILABLE', since }])
+  }
+  waiters(1)
+  await pass(30)
+  outages.disprove(Date.now())
+  assert.deepEqual(outages.current(), [])
+  begin('DATABASE_UNAVAILABLE')
+  const passed = waiters(1)
+  await pass(1)
+  assert.equal(passed(), 1, 'another outage')
+})
+
+test('a try that was begun before the probe succeeded belies nothing: its outage is another', async (t) => {
+  const { outages, begin, pass, waiters } = watch(t, () => {})
+  for (const _ of [1, 2, 3]) {
+    begin('DATABASE_UNAVAILABLE', 0)
+    assert.equal(Number(outages.current()[0]!.since), Date.now())
+    const passed = waiters(1)
+    await pass(1)
+    assert.deepEqual([passed(), outages.current()], [1, []])
+  }
+})
+
+test('an outage whose probe was belied is told no more when no picture has met it for half an hour', async (t) => {
+  const { outages, begin, pass, waiters } = watch(t, () => {})
+  for (const _ of [1, 2]) {
+    begin('DATABASE_UNAVAILABLE')
+    waiters(1)
+    await pass(10)
+  }
+  await pass(1700)
+  assert.equal(outages.current().length, 1)
+  await pass(100)
+  assert.deepEqual(outages.current(), [])
+  begin('DATABASE_UNAVAILABLE')
+  assert.equal(Number(outages.current()[0]!.since), Date.now())
+})
+
+test('an outage is a picture’s own fault where another has succeeded since it last met one, and the probe does', async (t) => {
+  let isAway = false
+  const { outages, pass, signal } = watch(t, () => {
+    if (isAway) throw new Error('away')
+  })
+  const meet = () => outages.isOwnFault('DATABASE_UNAVAILABLE', 'a', signal)
+  outages.disprove(Date.now())
+  await pass(1)
+  assert.equal(await meet(), false, 'others have succeeded before')
+  const begunBefore = Date.now()
+  await pass(1)
+  assert.equal(await meet(), false, 'nothing has succeeded since')
+  outages.disprove(begunBefore)
+  await pass(1)
+  assert.equal(await meet(), false, 'what has succeeded since was begun before')
+  outages.disprove(Date.now())
+  await pass(1)
+  isAway = true
+  assert.equal(await meet(), false, 'it is away')
+  outages.disprove(Date.now())
+  isAway = false
+  assert.equal(await outages.isOwnFault('DATABASE_UNAVAILABLE', 'b', signal), false, 'this one has met none before')
+  await pass(1)
+  outages.disprove(Date.now())
+  await pass(1)
+  assert.equal(await meet(), true)
+  assert.equal(await meet(), false, 'nothing has succeeded since')
+})
+
 test('a stop ends the wait', async (t) => {
-  const { outages, stop, signal } = watch(t, () => {})
-  outages.begin('DATABASE_UNAVAILABLE')
+  const { outages, begin, stop, signal } = watch(t, () => {})
+  begin('DATABASE_UNAVAILABLE')
   const waits = [outages.over(signal), outages.over(signal)]
   stop()
   for (const each of waits) await assert.rejects(each, { name: 'AbortError' })
 })
 
 function watch(t: TestContext, probe: () => void) {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
   const stopping = new AbortController()
   let probes = 0
   const outages = createOutages({
@@ -110,10 +200,12 @@ function watch(t: TestContext, probe: () => void) {
       },
     },
     random: () => 1,
+    now: Date.now,
     logger: pino({ enabled: false }),
   })
   return {
     outages,
+    begin: (code: ErrorCode, startedAt = Date.now()) => outages.begin(code, startedAt),
     signal: stopping.signal,
     stop: () => stopping.abort(),
     probes: () => probes,

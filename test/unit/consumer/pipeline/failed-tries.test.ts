@@ -108,6 +108,19 @@ for (const code of ['STORAGE_UNAVAILABLE', 'MODEL_UNAVAILABLE', 'DATABASE_UNAVAI
   })
 }
 
+test('an outage that is the picture’s own fault counts, begins none, and is in the end what it fails with', async () => {
+  const house = build({
+    during: { get: failWith(new RetryableFailure('STORAGE_UNAVAILABLE', 'kms:Decrypt')) },
+    isOwnFault: () => true,
+  })
+  for (const retryAfterSeconds of [5, 10]) assert.deepEqual(await house.process(), { retryAfterSeconds })
+  assert.equal(await house.process(), 'settled')
+  assert.deepEqual(house.outages, [])
+  assert.deepEqual([house.job.state, house.job.error?.code, house.job.attempt], ['failed', 'STORAGE_UNAVAILABLE', 3])
+  const [{ reasonCode, reason } = assert.fail()] = house.deadLetters
+  assert.deepEqual([reasonCode, reason], ['STORAGE_UNAVAILABLE', 'kms:Decrypt'])
+})
+
 test('with the database away nothing is begun', async () => {
   const house = build({ during: { claim: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')) } })
   assert.deepEqual(await house.process(), { retryAfterSeconds: 30 })

@@ -48,6 +48,7 @@ export function build(
     receiveCount?: number
     failureId?: string | undefined
     heldFor?: number
+    isOwnFault?: () => boolean
     signal?: AbortSignal
     now?: () => number
   } = {},
@@ -157,7 +158,7 @@ export function build(
     region: 'us-east-1',
     leaseSeconds: 60,
     maxAttempts: 3,
-    onOutage: (code) => outages.push(code),
+    outages: { begin: (code) => outages.push(code), isOwnFault: async () => options.isOwnFault?.() ?? false },
     observer: { tryEnded: (each) => ended.push(each) },
     maxImageBytes: 1_000_000,
     musicSeconds: options.musicSeconds ?? 0.5,
