@@ -25,6 +25,7 @@ export function keepLease({
 }) {
   const lost = new AbortController()
   const signal = AbortSignal.any([parent, lost.signal])
+  let isRenewed = true
   let ended = false
   let renewal: Promise<void> = Promise.resolve()
   let expiry = expireLater()
@@ -40,7 +41,7 @@ export function keepLease({
       if (parent.aborted) return
       renewal = renewOnce().catch(onError)
       void renewal.then(() => {
-        if (!ended && !lost.signal.aborted) timer = renewLater()
+        if (isRenewed && !lost.signal.aborted) timer = renewLater()
       })
     }
     return setTimeout(begin, (leaseSeconds * 1000) / renewalsPerLease)
@@ -61,6 +62,12 @@ export function keepLease({
     }
   }
 
+  async function renewNoMore(): Promise<void> {
+    isRenewed = false
+    clearTimeout(timer)
+    await renewal
+  }
+
   function lose(reason: string): void {
     clearTimeout(expiry)
     clearTimeout(timer)
@@ -79,12 +86,14 @@ export function keepLease({
       signal.throwIfAborted()
     },
 
-    /** Stops renewing, and resolves when a renewal under way has ended. */
+    /** Stops renewing, and resolves when a renewal under way has ended: what is left of the lease is for giving it up. */
+    renewNoMore,
+
+    /** So that it can be lost no more, either. */
     async end(): Promise<void> {
       ended = true
       clearTimeout(expiry)
-      clearTimeout(timer)
-      await renewal
+      await renewNoMore()
     },
   }
 }

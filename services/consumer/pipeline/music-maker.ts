@@ -30,6 +30,7 @@ export interface MusicMakerOptions extends ScoreWriterOptions {
   /** 0 to 1. */
   random: () => number
   region: string
+  leaseSeconds: number
 }
 
 /** What is to be made, its job's id, and the hold on that job. */
@@ -47,7 +48,7 @@ interface Work {
 
 /** From a picture, or from what is known of it, to music in the bucket. */
 export function createMusicMaker(options: MusicMakerOptions) {
-  const { objects, inference, random, region } = options
+  const { objects, inference, random, region, leaseSeconds } = options
   const { musicManifest } = inference
   const { sampleRate } = musicManifest.music
   const scores = createScoreWriter(options)
@@ -111,7 +112,7 @@ export function createMusicMaker(options: MusicMakerOptions) {
       return objects.put({ key, body: wav, contentType: 'audio/wav', signal })
     }
     const onError = (error: unknown) => logger.warn({ err: error }, 'the music could not be stored, trying again')
-    return retryWrite(put, { signal, random, onError })
+    return retryWrite(put, { signal, seconds: leaseSeconds, random, onError })
   }
 
   return { makeMusic }

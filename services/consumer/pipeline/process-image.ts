@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
-import { jobId } from '#shared/contract/key.ts'
-import type { Assignment } from '#shared/contract/queue-message.ts'
+import type { JobError } from '#shared/db/job-end.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import type { Logger } from '#shared/logger.ts'
@@ -10,24 +8,10 @@ import type { Outages } from '../outages.ts'
 import { backoffSeconds, failureBackoff, outageBackoff } from './backoff.ts'
 import { type KeptLease, keepLease } from './lease.ts'
 import { createMusicMaker, type MusicMakerOptions } from './music-maker.ts'
-import type { EndedTry, Observer } from './observer.ts'
+import type { Observer } from './observer.ts'
 import { createProgressReporter, type ProgressReporter } from './progress.ts'
 import { retryWrite } from './retry.ts'
-import { type Stopwatch, startStopwatch } from './stopwatch.ts'
-
-/** The message that brought the assignment. */
-export interface Delivery {
-  messageId: string | undefined
-  /** How often the message has been received, this time included. */
-  receiveCount: number
-  /** Of a dead letter sent again: the claim after which its job had failed. */
-  failureId?: string | undefined
-  /** What of the message may say which trace it belongs to. */
-  traceHeaders: readonly string[]
-  /** Hides the message from others for so long from now; false when it is no longer ours. */
-  extend(seconds: number): Promise<boolean>
-  deadLetter(reason: DeadLetterReason): Promise<void>
-}
+import { beginTry, type Try, type Work } from './try.ts'
 
 /**
  * `settled`: finished for good, well or badly. `left`: another has it, who will settle it. `refused`: not taken, and the
@@ -36,25 +20,6 @@ export interface Delivery {
 export type Outcome = 'settled' | 'left' | { refused: DeadLetterReason } | { retryAfterSeconds: number }
 
 export type Pipeline = ReturnType<typeof createPipeline>
-
-interface Work {
-  assignment: Assignment
-  delivery: Delivery
-  logger: Logger
-  /** Aborted when the consumer must stop. */
-  signal: AbortSignal
-}
-
-/** One try, from before it is claimed. */
-interface Try extends Work {
-  id: string
-  take: number
-  token: string
-  stopwatch: Stopwatch
-  onTraceHeader: (header: string) => void
-  /** Called once, when all that the try had to write is written. */
-  ended: (outcome: EndedTry['outcome'], more?: Pick<EndedTry, 'attempt' | 'code'>) => void
-}
 
 interface ClaimedTry extends Try {
   attempt: number
@@ -79,7 +44,6 @@ const heldJitter = 0.25
  */
 export function createPipeline({
   jobs,
-  leaseSeconds,
   maxAttempts,
   outages,
   observer,
@@ -87,52 +51,29 @@ export function createPipeline({
   ...making
 }: {
   jobs: Pick<Jobs, 'receive' | 'reopen' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release' | 'state'>
-  leaseSeconds: number
   maxAttempts: number
   outages: Pick<Outages, 'begin' | 'isOwnFault'>
   observer: Pick<Observer, 'tryEnded'>
   /** Milliseconds since 1970. */
   now: () => number
 } & MusicMakerOptions) {
-  const { random } = making
+  const { random, leaseSeconds } = making
   const { makeMusic } = createMusicMaker({ jobs, ...making })
-
-  function begin(work: Work): Try {
-    const { assignment, delivery } = work
-    const take = 'take' in assignment ? assignment.take : 0
-    const id = jobId(assignment, take)
-    const stopwatch = startStopwatch({ eventTime: assignment.eventTime, now })
-    const { uploadedAt, startedAt, stages } = stopwatch
-    const traceHeaders = [...delivery.traceHeaders]
-    const { messageId } = delivery
-    stopwatch.begin('claim')
-    return {
-      ...work,
-      id,
-      take,
-      token: randomUUID(),
-      logger: work.logger.child({ job_id: id }),
-      stopwatch,
-      onTraceHeader: (header) => traceHeaders.unshift(header),
-      ended(outcome, more) {
-        stopwatch.end()
-        const times = { uploadedAt, startedAt, endedAt: now(), stages }
-        observer.tryEnded({ jobId: id, image: assignment, messageId, outcome, ...more, ...times, traceHeaders })
-      },
-    }
-  }
 
   /** Never throws. */
   async function processImage(work: Work): Promise<Outcome> {
-    const begun = begin(work)
-    const { id, assignment, token, delivery, logger } = begun
+    const begun = beginTry(work, { observer, now })
+    const { id, assignment, token, delivery, logger, signal, stopwatch } = begun
     const attempts = delivery.receiveCount
     const refuse = (reasonCode: ErrorCode, reason: string): Outcome => ({
       refused: { reasonCode, reason, attempts, imageKey: assignment.key },
     })
+    let isClaiming = false
     try {
       await bring(begun)
+      isClaiming = true
       const claim = await jobs.claim(id, { token, leaseSeconds })
+      isClaiming = false
       if (claim.outcome === 'settled') {
         logger.info({ state: claim.state }, 'already settled')
         return 'settled'
@@ -150,10 +91,26 @@ export function createPipeline({
       if (error instanceof PermanentFailure) return refuse(error.code, error.message)
       logger.error({ err: error }, 'the picture could not be claimed or given back')
       const code = codeOf(error)
-      if (outageCodes.has(code)) outages.begin(code, begun.stopwatch.startedAt)
+      if (outageCodes.has(code)) outages.begin(code, stopwatch.startedAt)
+      if (isClaiming) {
+        // The job may be held all the same, for as long as nobody has heard of it.
+        const seconds = leaseSeconds - (now() - stopwatch.startedAt) / 1000
+        await write(() => jobs.release({ id, token, countAttempt: false }), { signal, seconds, logger }).catch(
+          (cause: unknown) => logger.warn({ err: cause }, 'if it was claimed, it is free when its lease is over'),
+        )
+      }
       begun.ended('retried', { code })
       return { retryAfterSeconds: backoffSeconds(attempts, outageBackoff(leaseSeconds), random) }
     }
+  }
+
+  /** A database that is away for less than a lease costs no try. */
+  function write<T>(
+    statement: () => Promise<T>,
+    { signal, seconds = leaseSeconds, logger }: { signal: AbortSignal; seconds?: number; logger: Logger },
+  ): Promise<T> {
+    const onError = (error: unknown) => logger.warn({ err: error }, 'the job could not be written, trying again')
+    return retryWrite(statement, { signal, seconds, random, onError })
   }
 
   /** An upload begins its job; an order's is there already, or the order is nobody's. */
@@ -188,11 +145,8 @@ export function createPipeline({
         throw new RetryableFailure('GENERATION_FAILED', message)
       }
       const analysis = await makeMusic(work)
-      const recorded = await retryWrite(async () => !lease.isLost() && jobs.succeed({ id, token, analysis }), {
-        signal: lease.signal,
-        random,
-        onError: (error) => logger.warn({ err: error }, 'the result could not be recorded, trying again'),
-      })
+      const record = async () => !lease.isLost() && jobs.succeed({ id, token, analysis })
+      const recorded = await write(record, { signal: lease.signal, logger })
       if (!recorded) return await leave(work)
       const { genre, style1, prompt, totalMs } = analysis
       logger.info({ genre, style1, prompt, total_ms: totalMs }, 'succeeded')
@@ -213,18 +167,21 @@ export function createPipeline({
     const { id, token, attempt, assignment, delivery, logger, signal, lease, stopwatch, ended } = work
     const code = codeOf(error)
     const isOutage = outageCodes.has(code) && !(await outages.isOwnFault(code, id, lease.signal))
-    await lease.end()
+    await lease.renewNoMore()
     if (lease.isLost()) return leave(work)
+    const inTime = { signal: lease.signal, logger }
+    const release = (more: { error?: JobError; countAttempt: boolean }) =>
+      write(() => jobs.release({ id, token, ...more }), inTime)
     const permanent = error instanceof PermanentFailure
     if (signal.aborted && !permanent) {
       logger.info('given back to the queue: the consumer stops')
-      if (!(await jobs.release({ id, token, countAttempt: false }))) return leave(work)
+      if (!(await release({ countAttempt: false }))) return leave(work)
       ended('stopped', { attempt })
       return { retryAfterSeconds: 0 }
     }
     const message = error instanceof Error ? error.message : String(error)
     if (permanent || (attempt >= maxAttempts && !isOutage)) {
-      if (!(await jobs.renew({ id, token, leaseSeconds }))) return leave(work)
+      if (!(await write(() => jobs.renew({ id, token, leaseSeconds }), inTime))) return leave(work)
       const failure = {
         reasonCode: code,
         reason: message,
@@ -236,19 +193,20 @@ export function createPipeline({
         await delivery.deadLetter(failure)
       } catch (cause) {
         // Were it counted, a dead-letter queue that is away for long would in the end be what the picture failed with.
-        await jobs
-          .release({ id, token, countAttempt: false })
-          .catch((error: unknown) => logger.warn({ err: error }, 'the job is free when its lease is over'))
+        await release({ countAttempt: false }).catch((error: unknown) =>
+          logger.warn({ err: error }, 'the job is free when its lease is over'),
+        )
         throw cause
       }
-      if (!(await jobs.fail({ id, token, code, message, retryable: !permanent }))) return leave(work)
+      const fail = () => jobs.fail({ id, token, code, message, retryable: !permanent })
+      if (!(await write(fail, inTime))) return leave(work)
       logger.warn({ err: error, code }, 'failed for good, dead-lettered')
       ended('failed', { attempt, code })
       return 'settled'
     }
     if (isOutage) outages.begin(code, stopwatch.startedAt)
     const failure = { code, message, retryable: true }
-    if (!(await jobs.release({ id, token, error: failure, countAttempt: !isOutage }))) return leave(work)
+    if (!(await release({ error: failure, countAttempt: !isOutage }))) return leave(work)
     const retryAfterSeconds = isOutage
       ? backoffSeconds(delivery.receiveCount, outageBackoff(leaseSeconds), random)
       : backoffSeconds(attempt, failureBackoff, random)

@@ -6,7 +6,8 @@ import { type Assignment, type ImageUploaded, readQueueMessage } from '#shared/c
 import { imageLogger, type Logger } from '#shared/logger.ts'
 import { backoffSeconds, outageBackoff } from './backoff.ts'
 import type { Observer } from './observer.ts'
-import type { Delivery, Outcome, Pipeline } from './process-image.ts'
+import type { Outcome, Pipeline } from './process-image.ts'
+import type { Delivery } from './try.ts'
 
 /** What becomes of one message: everything it asks for is processed, one after the other. */
 export function createMessageProcessor({

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
+import { test } from 'node:test'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
-import { build, failWith, picture, upload } from './pipeline-on-fakes.ts'
+import { build, failWith, outageOf, picture, upload, versionOf } from './pipeline-on-fakes.ts'
 
 test('what the database does not take is refused, and no outage', async () => {
   const house = build({ during: { receive: failWith(new PermanentFailure('MESSAGE_UNREADABLE', 'too long')) } })
@@ -24,35 +23,52 @@ test('a picture that ended all its tries without an answer fails before it is tr
 })
 
 for (const step of ['confirm', 'put', 'succeed'] as const) {
-  test(`an outage of seconds at ${step} does not cost the music`, async (t) => {
-    const outage = passingOutage(t, 3)
+  test(`an outage at ${step} that is over before the lease does not cost the music`, async (t) => {
+    const outage = outageOf(t, 45)
     const house = build({ during: { [step]: outage.strike } })
     let compositions = 0
     house.inference.compose = countCalls(house.inference.compose, () => compositions++)
     assert.equal(await outage.until(house.process()), 'settled')
-    assert.equal(house.job.state, 'succeeded')
+    assert.deepEqual([house.job.state, house.job.attempt], ['succeeded', 1])
     assert.equal(compositions, 1)
   })
+}
 
-  test(`an outage at ${step} that lasts gives the picture back, uncounted`, async (t) => {
-    const outage = passingOutage(t, Number.POSITIVE_INFINITY)
+for (const step of ['put', 'succeed'] as const) {
+  test(`an outage at ${step} that outlasts a lease gives the picture back, uncounted`, async (t) => {
+    const outage = outageOf(t, Number.POSITIVE_INFINITY, 'STORAGE_UNAVAILABLE')
     const house = build({ during: { [step]: outage.strike } })
     assert.deepEqual(await outage.until(house.process()), { retryAfterSeconds: 30 })
+    assert.equal(outage.passed(), 60)
     assert.deepEqual([house.job.state, house.job.attempt], ['queued', 0])
     assert.deepEqual(house.outages, ['STORAGE_UNAVAILABLE'])
   })
 }
 
-test('when neither the work nor giving it back succeeds, both errors are logged', async () => {
-  const house = build({
-    during: {
-      compose: failWith(new Error('out of memory')),
-      release: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'no database')),
-    },
-  })
-  assert.deepEqual(await house.process(), { retryAfterSeconds: 30 })
+test('a database that is away when the picture is to be given back costs no try, while the lease lasts', async (t) => {
+  const outage = outageOf(t, 45)
+  const order = { ...versionOf(upload), take: 3, eventTime: '2026-01-02T03:04:05.000Z' }
+  const house = build({ order, during: { ordered: outage.strike, release: outage.strike } })
+  assert.deepEqual(await outage.until(house.process()), { retryAfterSeconds: 30 })
+  assert.deepEqual([house.job.state, house.job.attempt], ['queued', 0])
+  assert.deepEqual(house.outages, ['DATABASE_UNAVAILABLE'])
+})
+
+test('a claim whose answer is lost is given back, uncounted', async (t) => {
+  const outage = outageOf(t, 45)
+  const house = build({ during: { claimed: outage.strike, release: outage.strike } })
+  assert.deepEqual(await outage.until(house.process()), { retryAfterSeconds: 30 })
+  assert.deepEqual([house.job.state, house.job.attempt], ['queued', 0])
+  assert.deepEqual(house.outages, ['DATABASE_UNAVAILABLE'])
+})
+
+test('when neither the work nor giving it back succeeds in a lease, both errors are logged', async (t) => {
+  const outage = outageOf(t, Number.POSITIVE_INFINITY)
+  const house = build({ during: { compose: failWith(new Error('out of memory')), release: outage.strike } })
+  assert.deepEqual(await outage.until(house.process()), { retryAfterSeconds: 30 })
+  assert.ok(outage.passed() < 60)
   assert.match(house.log(), /out of memory/)
-  assert.match(house.log(), /no database/)
+  assert.match(house.log(), /away/)
   assert.deepEqual(house.outages, ['DATABASE_UNAVAILABLE'])
 })
 
@@ -140,30 +156,6 @@ test('a failure that cannot be dead-lettered is not recorded, and tried again, u
   assert.equal(await house.process(), 'settled')
   assert.deepEqual([house.job.error?.code, house.deadLetters[0]?.attempts], ['IMAGE_EMPTY', 1])
 })
-
-/** So many calls fail; after each failure time passes, and else it stands still. */
-function passingOutage(t: TestContext, failures: number) {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
-  const secondsPerFailure = 10
-  let struck = 0
-  return {
-    strike(): void {
-      if (struck === failures) return
-      struck++
-      throw new RetryableFailure('STORAGE_UNAVAILABLE', 'away')
-    },
-    async until<T>(pending: Promise<T>): Promise<T> {
-      const finished = pending.then(() => true)
-      let passed = 0
-      while (!(await Promise.race([finished, setImmediate(false)]))) {
-        if (passed === struck * secondsPerFailure) continue
-        t.mock.timers.tick(1000)
-        passed++
-      }
-      return pending
-    },
-  }
-}
 
 function countCalls(compose: Inference['compose'], count: () => void): Inference['compose'] {
   return (...args) => {

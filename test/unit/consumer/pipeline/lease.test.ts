@@ -36,6 +36,17 @@ test('renewals that fail are tried again until the lease is nearly over', async 
   assert.match(String(lease.signal.reason), /could not be renewed within 60 s/)
 })
 
+test('a lease that is renewed no more lasts until what is left of it is over', async (t) => {
+  const { lease, pass, renewals } = keep(t, async () => true)
+  await pass(50)
+  await lease.renewNoMore()
+  assert.equal(renewals(), 3)
+  await pass(48)
+  assert.equal(lease.isLost(), false)
+  await pass(1)
+  assert.deepEqual([lease.isLost(), renewals()], [true, 3])
+})
+
 test('a renewal that hangs loses the lease as well', async (t) => {
   const { lease, pass } = keep(t, () => new Promise(() => {}))
   await pass(54)

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { jobId } from '#shared/contract/key.ts'
 import { RetryableFailure } from '#shared/failure.ts'
-import { build, failWith, upload } from './pipeline-on-fakes.ts'
+import { build, failWith, outageOf, upload } from './pipeline-on-fakes.ts'
+
+/** Of the test that runs. */
+let outage: ReturnType<typeof outageOf>
 
 for (const [name, options, outcome, code, stages] of [
   ['succeeds', {}, 'succeeded', undefined, ['claim', 'fetch', 'classify', 'generate', 'store', 'record']],
@@ -31,10 +34,7 @@ for (const [name, options, outcome, code, stages] of [
   [
     'cannot be given back',
     {
-      during: {
-        compose: failWith(new Error('no luck')),
-        release: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')),
-      },
+      during: { compose: failWith(new Error('no luck')), release: () => outage.strike() },
     },
     'retried',
     'DATABASE_UNAVAILABLE',
@@ -48,9 +48,10 @@ for (const [name, options, outcome, code, stages] of [
     ['claim', 'fetch', 'classify', 'generate', 'store'],
   ],
 ] as const) {
-  test(`a try that ${name} is heard of once, as ${outcome}, with its stages`, async () => {
+  test(`a try that ${name} is heard of once, as ${outcome}, with its stages`, async (t) => {
+    outage = outageOf(t, Number.POSITIVE_INFINITY)
     const house = build(options)
-    await house.process()
+    await outage.until(house.process())
     const [ended, ...others] = house.ended
     assert.deepEqual(others, [])
     assert.deepEqual([ended!.outcome, ended!.code], [outcome, code])
@@ -82,15 +83,16 @@ test('the trace that the picture came with goes before that of the message', asy
   assert.deepEqual(house.ended[0]!.traceHeaders, ['of the picture', 'of the message'])
 })
 
-test('every line names picture, message and job, whoever wrote it', async () => {
+test('every line names picture, message and job, whoever wrote it', async (t) => {
+  const { strike, until } = outageOf(t, Number.POSITIVE_INFINITY)
   const failures = {
     confirm: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')),
     compose: failWith(new Error('no luck')),
-    release: failWith(new RetryableFailure('DATABASE_UNAVAILABLE', 'away')),
+    release: strike,
   }
   const houses = [build(), build({ during: failures }), build({ picture: Buffer.alloc(0) }), build({ heldFor: 1 })]
   houses[3]!.job.state = 'processing'
-  for (const house of houses) await house.process()
+  for (const house of houses) await until(house.process())
   const lines = houses.flatMap((house) => house.log().trim().split('\n'))
   const said = lines.map((line) => JSON.parse(line))
   assert.ok(said.some(({ msg }) => msg === 'the prompt was cut'))

@@ -1,11 +1,14 @@
+import type { TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { DeadLetterReason } from '#shared/aws/queue.ts'
 import type { ErrorCode } from '#shared/contract/error-code.ts'
-import { jobId } from '#shared/contract/key.ts'
+import { type ImageVersion, jobId } from '#shared/contract/key.ts'
 import type { JobState } from '#shared/contract/result.ts'
 import type { TakeOrdered } from '#shared/contract/take-order.ts'
 import type { JobError } from '#shared/db/job-end.ts'
 import type { Analysis, Claim, Jobs } from '#shared/db/jobs.ts'
+import { RetryableFailure } from '#shared/failure.ts'
 import { imageLogger } from '#shared/logger.ts'
 import type { Inference } from '../../../../services/consumer/pipeline/music-maker.ts'
 import type { EndedTry } from '../../../../services/consumer/pipeline/observer.ts'
@@ -22,6 +25,8 @@ export const picture = await drawPicture(1, { width: 64, height: 48 }).jpeg().to
 type Step =
   | 'receive'
   | 'claim'
+  | 'claimed'
+  | 'ordered'
   | 'get'
   | 'classify'
   | 'compose'
@@ -106,7 +111,10 @@ export function build(
         return jobId(options.upload ?? upload)
       },
       reopen: async (_id, failureId) => reopen(failureId),
-      ordered: async () => options.ordered,
+      ordered: async () => {
+        await at('ordered')
+        return options.ordered
+      },
       state: async () => job.state,
       claim: async (_id, { token }): Promise<Claim> => {
         await at('claim')
@@ -114,6 +122,7 @@ export function build(
         if (job.state === 'processing') return { outcome: 'held', leaseSeconds: options.heldFor ?? 60 }
         if (job.state !== 'queued') return { outcome: 'settled', state: job.state }
         Object.assign(job, { state: 'processing', token, attempt: job.attempt + 1 })
+        await at('claimed')
         return { outcome: 'claimed', attempt: job.attempt }
       },
       renew: async ({ token }) => {
@@ -193,8 +202,35 @@ export function build(
   }
 }
 
+export function versionOf({ bucket, key, version }: ImageVersion): ImageVersion {
+  return { bucket, key, version }
+}
+
 export function failWith(error: Error) {
   return () => {
     throw error
+  }
+}
+
+/** A service is away for so many seconds from when it is first asked; until then time stands still. */
+export function outageOf(t: TestContext, seconds: number, code: ErrorCode = 'DATABASE_UNAVAILABLE') {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let begun = false
+  let passed = 0
+  return {
+    strike(): void {
+      begun = true
+      if (passed < seconds) throw new RetryableFailure(code, 'away')
+    },
+    passed: () => passed,
+    async until<T>(pending: Promise<T>): Promise<T> {
+      const finished = pending.then(() => true)
+      while (!(await Promise.race([finished, setImmediate(false)]))) {
+        if (!begun) continue
+        t.mock.timers.tick(500)
+        passed += 0.5
+      }
+      return pending
+    },
   }
 }

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { type ImageVersion, jobId, musicKey } from '#shared/contract/key.ts'
+import { jobId, musicKey } from '#shared/contract/key.ts'
 import { encodeWav } from '../../../../services/consumer/audio/wav.ts'
 import { findingsOf } from '../../../../services/consumer/pipeline/analysis.ts'
 import { seedOf } from '../../../../services/consumer/pipeline/seed.ts'
 import { uploadOf } from '../../../job.ts'
 import { createStubInference, promptWords } from '../../../stub-inference.ts'
-import { build, failWith, picture, upload } from './pipeline-on-fakes.ts'
+import { build, failWith, picture, upload, versionOf } from './pipeline-on-fakes.ts'
 
 const order = { ...versionOf(upload), take: 3, eventTime: '2026-01-02T03:04:05.000Z' }
 
@@ -166,7 +166,3 @@ test('a failed picture is taken again for the dead letter of its failure, and fo
     assert.deepEqual(house.writes, writes)
   }
 })
-
-function versionOf({ bucket, key, version }: ImageVersion): ImageVersion {
-  return { bucket, key, version }
-}

@@ -16,13 +16,14 @@ test('a write is repeated until it succeeds, and each failure heard of', async (
   assert.deepEqual(errors, [away, away, away])
 })
 
-test('the tries are bounded', async (t) => {
-  const { written, tries, errors } = repeat(t, () => {
+test('the tries are bounded in time, and what the last one threw is thrown', async (t) => {
+  const { written, tries, errors, endedAt } = repeat(t, () => {
     throw away
   })
   await assert.rejects(written, away)
-  assert.equal(tries(), 8)
-  assert.equal(errors.length, 7)
+  assert.equal(endedAt(), 30_000)
+  assert.equal(tries(), 9, 'at most 5 s apart')
+  assert.equal(errors.length, 9)
 })
 
 for (const error of [new PermanentFailure('IMAGE_CORRUPT', 'broken'), new TypeError('unexpected')]) {
@@ -45,26 +46,31 @@ test('nothing is repeated after the signal, during the wait either', async (t) =
     },
     stop.signal,
   )
-  await assert.rejects(written)
+  await assert.rejects(written, away)
   assert.equal(tries(), 2)
 })
 
-/** A minute passes, a second at a time. */
+/** A minute passes, half a second at a time. */
 function repeat(t: TestContext, write: (tries: number) => string, signal = new AbortController().signal) {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
   const errors: unknown[] = []
   let tries = 0
+  let endedAt = Number.NaN
   const pending = retryWrite(async () => write(++tries), {
     signal,
+    seconds: 30,
     random: () => 1,
     onError: (error) => errors.push(error),
   })
-  pending.catch(() => {})
+  const end = () => {
+    endedAt = Date.now()
+  }
+  pending.then(end, end)
   const minute = async () => {
-    for (let second = 0; second < 60; second++) {
+    for (let half = 0; half < 120; half++) {
       await setImmediate()
-      t.mock.timers.tick(1000)
+      t.mock.timers.tick(500)
     }
   }
-  return { written: minute().then(() => pending), tries: () => tries, errors }
+  return { written: minute().then(() => pending), tries: () => tries, errors, endedAt: () => endedAt }
 }
