@@ -8,6 +8,7 @@ import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { isRunning } from '../is-running.ts'
 
 const entry = fileURLToPath(new URL('../bench/main.ts', import.meta.url))
 const cwd = mkdtempSync(join(tmpdir(), 'bench-'))
@@ -79,7 +80,7 @@ describe('npm run bench', () => {
       assert.match(said, /8 at once\n$/)
       assert.deepEqual(models(), [])
       const deadline = Date.now() + 10_000
-      while (started.some((pid) => existsSync(`/proc/${pid}`))) {
+      while (started.some(isRunning)) {
         assert.ok(Date.now() < deadline, `still running: ${started}`)
         await sleep(50)
       }

@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import Value from 'typebox/value'
 import { Result } from '#shared/contract/result.ts'
+import { isRunning } from '../is-running.ts'
 
 const waitMilliseconds = 60_000
 
@@ -344,13 +345,4 @@ async function processTable(): Promise<string[][]> {
     .trim()
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
