@@ -109,6 +109,20 @@ test('a stop lets what is in work finish within the grace period', async () => {
   assert.deepEqual(await depth(), { visible: 0, inFlight: 0 })
 })
 
+test('a picture whose first try fails is tried again, and its second gives it its music', async () => {
+  const key = 'uploads/second try.jpg'
+  let compositions = 0
+  const inference: Partial<Inference> = {
+    compose: async (clip, options) =>
+      compositions++ ? createStubInference().compose(clip, options) : [new Float32Array([Number.NaN])],
+  }
+  await withConsumer({ inference, settings: { MAX_ATTEMPTS: '2' }, random: () => -0.8 }, async () => {
+    await upload(key, await drawPicture(1).jpeg().toBuffer())
+    const { job } = await finished(key)
+    assert.deepEqual([job.state, job.attempt, compositions], ['succeeded', 2, 2])
+  })
+})
+
 test('a picture that fails again and again is dead-lettered after its last try', async () => {
   const key = 'uploads/unlucky.jpg'
   const inference: Partial<Inference> = { compose: async () => [new Float32Array([Number.NaN])] }

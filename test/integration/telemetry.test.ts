@@ -55,6 +55,7 @@ before(async () => {
       DATABASE_URL: url.href,
       MODEL_DIR: modelDir,
       MUSIC_SECONDS: '0.1',
+      LEASE_SECONDS: '20',
       HOST: '127.0.0.1',
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
     },
@@ -117,6 +118,7 @@ test('a lost inference process is a try to be repeated and a restart', async () 
   await until(async () => (await sumOf('promenade_jobs_retried_total')) === 1)
   assert.equal((await samples()).get('promenade_inference_restarts_total'), 1)
   await until(async () => (await get('/readyz')).status === 200)
+  await reaches('uploads/unlucky.jpg', 'succeeded')
 })
 
 test('while the database is away it says so and lives, and afterwards goes on without a restart', async () => {
@@ -139,6 +141,7 @@ test('while the database is away it says so and lives, and afterwards goes on wi
   const back = await samples()
   assert.equal(back.get('promenade_outage{code="DATABASE_UNAVAILABLE"}'), 0)
   assert.equal(back.get('process_start_time_seconds'), away.get('process_start_time_seconds'))
+  await reaches('uploads/patient.jpg', 'succeeded')
 })
 
 test('operators hear the same: clips, how fast they were made, and how old the last message was', async () => {
