@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { eq, sql } from 'drizzle-orm'
 import { jobId } from '#shared/contract/key.ts'
@@ -8,7 +7,7 @@ import { type Database, openDatabase } from '#shared/db/client.ts'
 import { createJobs, type Jobs } from '#shared/db/jobs.ts'
 import { migrate } from '#shared/db/migrate.ts'
 import { createResults, type Results } from '#shared/db/results.ts'
-import { artAnalysis, artLabels, jobs as jobsTable } from '#shared/db/schema.ts'
+import { artAnalysis, jobs as jobsTable } from '#shared/db/schema.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import { startDatabase } from '../../services/local/database.ts'
 import { analysisOf, bucket, laterTake, uploadOf } from '../job.ts'
@@ -294,34 +293,6 @@ test('the newest version is the one with the greatest sequencer; older ones stay
   assert.equal((await results.find({ key }))?.job.version, 'v1')
   await jobs.receive(uploadOf(key, { version: 'v1', sequencer: '0A' }))
   assert.equal((await results.find({ key }))?.job.version, 'v1')
-})
-
-test('the statement of the README removes all that there is of a picture, and nothing of another', async () => {
-  const [, statement] = (await readFile('README.md', 'utf8')).match(/^```sql\n(DELETE .*?)^```/ms)!
-  const [, , key] = statement!.match(/bucket = '(.*?)' AND .*image_key = '(.*?)'/)!
-  const [gone, kept] = [uploadOf(key!), uploadOf('uploads/2026/another.jpg')]
-  for (const upload of [gone, kept]) {
-    await database.run((db) => db.insert(jobsTable).values(laterTake(upload, 1)))
-    await jobs.receive({ ...upload, version: 'unfinished' })
-    const id = await jobs.receive(upload)
-    await jobs.claim(id, { token: 'a', leaseSeconds })
-    await jobs.succeed({ id, token: 'a', analysis: analysisOf(upload) })
-  }
-  const ofKey = ({ key }: { key: string }) =>
-    database.run(async (db) => {
-      const rows = await db.select({ id: jobsTable.id }).from(jobsTable).where(eq(jobsTable.imageKey, key))
-      const analyses = await db.$count(artAnalysis, eq(artAnalysis.imageKey, key))
-      return [rows.length, analyses, await db.$count(artLabels, eq(artLabels.jobId, jobId(uploadOf(key))))]
-    })
-  assert.deepEqual(await ofKey(gone), [3, 1, 6])
-  await database.run((db) => db.execute(sql.raw(statement!.replace("'bucket'", `'${bucket}'`))))
-  assert.deepEqual(
-    [await ofKey(gone), await ofKey(kept)],
-    [
-      [0, 0, 0],
-      [3, 1, 6],
-    ],
-  )
 })
 
 /** As time would; the database's clock is not ours to turn. */
