@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf, findApiKey, readApiKeys } from '../../services/api/api-key.ts'
 import { readEndpoints } from '../../services/api/webhooks/endpoint.ts'
@@ -45,9 +47,45 @@ function secretName(name: string): string {
 }
 
 test('the commands use nothing that none of them has made, but what other parties give', () => {
+test('the certificate of pods is of the authority, and no key lies where git would take it', {
+  skip: !hasOpenssl && 'no openssl',
+}, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'promenade-ca-'))
+  try {
+    const script = `set -eu
+      aws() { printf '%s\\n' "$*"; }
+      ${commandsWith('openssl req -x509')}`
+    const said = execFileSync('sh', ['-c', script], {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    assert.match(said, /^ssm put-parameter .*file:\/\/ca\.pem$/m)
+    assert.deepEqual(readdirSync(folder), ['.local'])
+    const verify = ['verify', '-purpose', 'sslclient', '-CAfile', '.local/ca/ca.pem', '.local/ca/worker.pem']
+    assert.match(execFileSync('openssl', verify, { cwd: folder, encoding: 'utf8' }), /: OK\n$/)
+    assert.match(readFileSync(new URL('../../.gitignore', import.meta.url), 'utf8'), /^\.local\/$/m)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
   const commands = Array.from(readme.matchAll(/^( *)```sh\n(.*?)^\1```$/gms), ([, , block]) => block!).join('')
   const used = new Set(Array.from(commands.matchAll(/\$([A-Z_]{2,})/g), ([, name]) => name!))
   const made = [...used].filter((name) => new RegExp(`^ *${name}=`, 'm').test(commands))
   assert.deepEqual(made.sort(), ['ADMIN_KEY', 'API_KEY', 'API_URL'])
   assert.deepEqual([...used].filter((name) => !made.includes(name)).sort(), ['DATABASE_URL', 'RUNPOD_API_KEY'])
+})
+
+test('operators find in the outputs of the stacks what `npm run dlq` reads', () => {
+  const script = `set -eu
+    aws() { printf '%s' "$*" | sed "s/.*stack-name promenade-\\([a-z-]*\\) .*OutputKey=='\\([A-Za-z]*\\)'.*/\\1 \\2/"; }
+    npm() { printf '%s|' "$BUCKET" "$QUEUE_URL" "$DLQ_URL"; }
+    ${commandsWith('output()').split('API_URL')[0]}
+    ${commandsWith('export BUCKET')}`
+  const env = { PATH: process.env.PATH }
+  const stacks = ['BucketName', 'QueueUrl', 'DlqUrl'].map((name) => `staging-data ${name}|`)
+  assert.equal(execFileSync('sh', ['-c', script], { env, encoding: 'utf8' }), stacks.join(''))
+  const { data } = synthesise(testStage())
+  for (const name of ['BucketName', 'QueueUrl', 'DlqUrl']) data.template.hasOutput(name, {})
 })
