@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf, findApiKey, readApiKeys } from '../../services/api/api-key.ts'
 import { readEndpoints } from '../../services/api/webhooks/endpoint.ts'
+import { synthesise, testStage } from './synthesise.ts'
 
 const readme = readFileSync(new URL('../../cdk/README.md', import.meta.url), 'utf8')
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0
@@ -46,7 +47,6 @@ function secretName(name: string): string {
   return `promenade/staging/${name}`
 }
 
-test('the commands use nothing that none of them has made, but what other parties give', () => {
 test('the certificate of pods is of the authority, and no key lies where git would take it', {
   skip: !hasOpenssl && 'no openssl',
 }, () => {
@@ -70,6 +70,7 @@ test('the certificate of pods is of the authority, and no key lies where git wou
   }
 })
 
+test('the commands use nothing that none of them has made, but what other parties give', () => {
   const commands = Array.from(readme.matchAll(/^( *)```sh\n(.*?)^\1```$/gms), ([, , block]) => block!).join('')
   const used = new Set(Array.from(commands.matchAll(/\$([A-Z_]{2,})/g), ([, name]) => name!))
   const made = [...used].filter((name) => new RegExp(`^ *${name}=`, 'm').test(commands))
