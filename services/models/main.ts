@@ -4,7 +4,7 @@ import { runCommandLine, UsageError } from '#shared/command-line.ts'
 import { type Precision, precisions } from '#shared/model/manifest.ts'
 import { buildModel, modelState } from './build-model.ts'
 import { modelFaults } from './built-model.ts'
-import { modelNames } from './catalogue.ts'
+import { entryOf, isGenerated, isOnHub, modelNames } from './catalogue.ts'
 import { pull } from './hub/pull.ts'
 import { describeModels } from './list-models.ts'
 import { parseTarget, type Target, targetDir, targetOf } from './target.ts'
@@ -44,10 +44,16 @@ function modelDir(): string {
 
 function addTarget(text: string, before: Target[] = []): Target[] {
   const target = parseTarget(text)
-  if (!target)
-    throw new InvalidArgumentError(`Known are ${modelNames.join(', ')}, each also with -${precisions.join(', -')}.`)
+  if (!target) throw new InvalidArgumentError(knownTargets(text))
   return before.some(({ name }) => name === target.name) ? before : [...before, target]
 }
+
+function knownTargets(text: string): string {
+  const model = modelNames.find((name) => text.startsWith(`${name}-`))
+  if (model) return `${model} is built in ${entryOf(model).precisions.join(', ')}.`
+  return `Known are ${modelNames.join(', ')}, each also with a precision: musicgen-small-fp16.`
+}
+
 const targets = () => new Argument('<name...>', 'model').argParser(addTarget)
 const from = () => new Option('--from <folder>', "a local checkpoint in Hugging Face's layout, in place of the hub's")
 
@@ -122,11 +128,12 @@ program
   .description('compare built models with their manifests, and load each graph once')
   .addArgument(targets())
   .action(async (chosen: Target[]) => {
-    for (const { name } of chosen) {
+    for (const { name, entry } of chosen) {
       const faults = await modelFaults(join(modelDir(), name))
       for (const fault of faults) console.error(`${name}: ${fault}`)
       if (faults.length) {
-        console.error(`Build it again: npm run models -- build --force ${name} --dir ${modelDir()}`)
+        const folder = isOnHub(entry) || isGenerated(entry) ? '' : ' --from <folder>'
+        console.error(`Build it again: npm run models -- build --force ${name}${folder} --dir ${modelDir()}`)
         process.exitCode = 1
       } else print(`${name}: every file is as its manifest says, and every graph as the runner expects it`)
     }

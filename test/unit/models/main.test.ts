@@ -62,10 +62,18 @@ describe('npm run models', () => {
     assert.equal((await run('verify', ...models, '--dir', dir)).status, 0)
   })
 
+  it('says how a model that verify finds missing is built, also one of a folder of yours', async () => {
+    const { status, err } = await run('verify', 'musicgen-small', 'ready-made-classifier', '--dir', join(root, 'empty'))
+    assert.equal(status, 1)
+    assert.match(err, /build --force musicgen-small --dir \S+\n/)
+    assert.match(err, /build --force ready-made-classifier --from <folder> --dir \S+\n/)
+  })
+
   it('answers bad usage in a line or two, with status 2', async () => {
     const cases: [string[], RegExp][] = [
       [['build'], /missing required argument 'name'/],
       [['build', 'no-such-model'], /'no-such-model' is invalid.*tiny-random-musicgen, tiny-random-clip/],
+      [['build', 'tiny-random-clip-int8'], /'tiny-random-clip-int8' is invalid.*tiny-random-clip is built in fp32\.$/m],
       [['list', '--no-such-option'], /unknown option '--no-such-option'/],
       [['no-such-command'], /unknown command/],
       [['list', '--dir', ''], /--dir needs a folder/],
