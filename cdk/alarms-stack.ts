@@ -88,8 +88,9 @@ function tellOfCertificates(scope: Construct, { runbook_url }: Stage, topic: Top
 
 type Metrics = ReturnType<typeof metricsOf>
 
-function metricsOf({ name, region, ...stage }: Stage, { scaler, webhooks, api }: Watched) {
-  const names = namesOf({ name, region, ...stage })
+function metricsOf(stage: Stage, { scaler, webhooks, api }: Watched) {
+  const { name } = stage
+  const names = namesOf(stage)
   const minutes = (count: number) => Duration.minutes(count)
   const ofQueue = (queue: string, metricName: string, statistic = 'Maximum') =>
     new cloudwatch.Metric({

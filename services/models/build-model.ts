@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Source } from './build-options.ts'
 import { builderDigest } from './builder-digest.ts'
 import { readManifest, sizeFaults } from './built-model.ts'
-import { type Entry, isGenerated, isOnHub } from './catalogue.ts'
+import { isGenerated, isOnHub } from './catalogue.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { checkpointDir, readReceipt } from './checkpoint-store.ts'
 import { passingName, removeLeftovers } from './model-folder.ts'
@@ -64,10 +64,8 @@ export async function buildModel(target: Target, modelDir: string, from?: string
 
 /** Undefined when there is no checkpoint to build from. */
 function sourceOf({ model, entry }: Target, modelDir: string, from?: string): Source | undefined {
-  if (!from && isGenerated(entry)) return plain(entry.source)
+  if (!from && isGenerated(entry)) return entry.source
   const receipt = readReceipt(from ?? checkpointDir(modelDir, model))
   if (receipt) return { repository: receipt.repository, revision: receipt.revision, generated: false }
   return from ? { repository: `folder ${resolve(from)}`, revision: 'unknown', generated: false } : undefined
 }
-
-const plain = ({ repository, revision, generated }: Entry['source']): Source => ({ repository, revision, generated })

@@ -32,7 +32,12 @@ export function takeOrderOf({ bucket, key, version, take, eventTime }: TakeOrder
   return JSON.stringify(order).replace(/[\ufffe\uffff]/g, (each) => `\\u${each.charCodeAt(0).toString(16)}`)
 }
 
-export function readTakeOrder({ type: _, ordered_at: eventTime, ...order }: Static<typeof TakeOrder>): TakeOrdered {
-  const { bucket, key, version, take } = order
+export function readTakeOrder({
+  bucket,
+  key,
+  version,
+  take,
+  ordered_at: eventTime,
+}: Static<typeof TakeOrder>): TakeOrdered {
   return { bucket, key, version, take, eventTime }
 }

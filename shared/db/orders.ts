@@ -126,23 +126,13 @@ export function createOrders({ database, bucket }: { database: Database; bucket:
       const { key, version, eventTime } = upload
       // The first takes have the greatest.
       const ofKey = and(eq(jobs.keyDigest, keyDigest(bucket, key)), eq(jobs.take, 0))
-      const { latest } = await one(
-        database.run((db) =>
-          db
-            .select({ latest: max(jobs.sequencer) })
-            .from(jobs)
-            .where(ofKey),
-        ),
-      )
-      const sequencer = sequencerAfter(latest ?? '', new Date(eventTime))
+      const latest = { latest: max(jobs.sequencer) }
+      const [row] = await database.run((db) => db.select(latest).from(jobs).where(ofKey))
+      const sequencer = sequencerAfter(row?.latest ?? '', new Date(eventTime))
       await insert(firstJob({ ...upload, bucket, sequencer }))
       return cancel({ key, version })
     },
   }
-}
-
-async function one<Row>(rows: Promise<Row[]>): Promise<Row> {
-  return (await rows)[0]!
 }
 
 function digestOf(parts: readonly unknown[]): string {
