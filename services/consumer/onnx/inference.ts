@@ -1,3 +1,4 @@
+import { untilAborted } from '#shared/deadline.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import { ClassifierManifest, MusicManifest } from '#shared/model/manifest.ts'
 import type { Classification } from '../classifier/classifier.ts'
@@ -67,16 +68,11 @@ export async function startInference(
 
   stop.throwIfAborted()
   start()
-  const stopped = Promise.withResolvers<never>()
-  const onStop = () => stopped.reject(stop.reason)
-  stop.addEventListener('abort', onStop, { once: true })
   try {
-    await Promise.race([ready!, stopped.promise])
+    await untilAborted(ready!, stop)
   } catch (error) {
     await close()
     throw error
-  } finally {
-    stop.removeEventListener('abort', onStop)
   }
   loaded = true
 

@@ -1,3 +1,4 @@
+import { untilAborted } from '#shared/deadline.ts'
 import { RetryableFailure } from '#shared/failure.ts'
 import type { Request } from './channel.ts'
 import type { WorkResponse } from './inference-child.ts'
@@ -45,17 +46,13 @@ export function createRequests({
     ): Promise<Answer> {
       signal.throwIfAborted()
       const id = ++lastId
-      const aborted = Promise.withResolvers<never>()
-      const abort = () => aborted.reject(signal.reason)
-      signal.addEventListener('abort', abort, { once: true })
       try {
-        await Promise.race([ready(), aborted.promise])
+        await untilAborted(ready(), signal)
         const answered = new Promise<Answer>((resolve, reject) => pending.set(id, { resolve, reject, ...hearing }))
         send(request(id))
         if (pending.size === 1) watch()
-        return await Promise.race([answered, aborted.promise])
+        return await untilAborted(answered, signal)
       } finally {
-        signal.removeEventListener('abort', abort)
         if (pending.delete(id)) {
           send({ type: 'cancel', id })
           if (pending.size === 0) clearTimeout(watchdog)
