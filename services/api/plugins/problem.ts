@@ -53,7 +53,7 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (error instanceof RetryableFailure && error.code === 'OVERLOADED')
     return sendProblem(reply, error.code, { detail })
   // Ours to mend, not the caller's: what happened is told to the log alone.
-  request.log.error({ err: error, reqId: request.id }, 'request failed')
+  request.log.error({ err: error, request_id: request.id }, 'request failed')
   if (error instanceof RetryableFailure) return sendProblem(reply, error.code)
   return sendProblem(reply, 'INTERNAL_ERROR')
 }

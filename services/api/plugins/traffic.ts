@@ -63,7 +63,7 @@ export function watchTraffic(app: FastifyInstance, observe: Observe): () => numb
       // `reply.sent` is not yet true of a stream that is under way.
       const isAnswered = reply.sent || reply.raw.headersSent
       if (isAnswered || now - begun < 1000 * (config.timeoutSeconds ?? timeoutSeconds)) continue
-      reply.log.error({ route: config.url, reqId: reply.request.id }, 'a handler took too long')
+      reply.log.error({ route: config.url, request_id: reply.request.id }, 'a handler took too long')
       sendProblem(reply, 'TIMEOUT')
     }
   }, lateCheckMs).unref()

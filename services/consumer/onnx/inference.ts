@@ -92,7 +92,7 @@ export async function startInference(
     ready = child.ready.then((provider) => {
       executionProvider = provider
       isReady = true
-      logger.info({ pid: child.pid, executionProvider }, 'inference process ready')
+      logger.info({ pid: child.pid, execution_provider: provider }, 'inference process ready')
     })
     ready.catch(() => {})
   }
@@ -111,7 +111,7 @@ export async function startInference(
       return
     }
     const delaySeconds = Math.min(2 ** (losses - 1), maxRestartDelaySeconds)
-    logger.error({ reason, delaySeconds }, 'inference process lost, starting another')
+    logger.error({ reason, delay_seconds: delaySeconds }, 'inference process lost, starting another')
     observer?.restarted()
     restart = setTimeout(start, delaySeconds * 1000)
   }

@@ -184,11 +184,11 @@ test('who has replayed what is in the log, and of what was in the message no mor
 test('who has replayed what is in the log whatever its level, as lines of the same request', async () => {
   for (const level of ['warn', 'fatal', 'silent']) {
     const { deadLetters, lines } = build({ messages: [letterOf('a', {})] })
-    const quiet = pino({ level }, destination).child({ reqId: 'one' })
+    const quiet = pino({ level }, destination).child({ request_id: 'one' })
     await deadLetters.replay(selection, { dryRun: false, caller: 'abc' }, { ...asking(), log: quiet })
     quiet.info('not written')
     assert.deepEqual(
-      lines().map(({ level, reqId, audit, msg }) => [level, reqId, audit.message_id, msg]),
+      lines().map(({ level, request_id, audit, msg }) => [level, request_id, audit.message_id, msg]),
       [[30, 'one', 'a', 'a dead letter was replayed']],
     )
   }
