@@ -71,7 +71,7 @@ export function createScoreWriter({ jobs, objects, pictures, inference, words, .
       return {
         findings: findingsOf(classification, inference.classifierManifest),
         prompt: composePrompt({ genre: genre.name, styles, traits }, words),
-        seed: seedOf(bytes, 0),
+        seed: seedOf(bytes),
         seconds: musicSeconds,
       }
     },

@@ -62,7 +62,7 @@ test('of two tries that differ, the record is of the WAV that was stored first',
     },
   )
   assert.match(prompt, /느리게 🐢 tempo/)
-  assert.equal(seed, seedOf(picture, 0))
+  assert.equal(seed, seedOf(picture))
   // Of the picture, and not of its music.
   assert.deepEqual([genre, classifierModel], [Object.keys(promptWords.genres)[0], 'stub-classifier'])
 })
