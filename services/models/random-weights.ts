@@ -21,37 +21,13 @@ export function createRandomWeights(seed: number) {
 
 export type Random = ReturnType<typeof createRandomWeights>
 
-/**
- * The same for checkpoints of gigabytes: every tensor is a stretch of one pool of normally distributed numbers, from a
- * place of its own, and is made only when its data is read.
- */
-export function createPooledWeights(seed: number): Random {
-  const poolSize = 2 ** 22
-  const { data: pool } = createRandomWeights(seed)('pool', [poolSize], { deviation: 1 })
-  const uniform = mulberry32(seed)
-  return (name, dims, { mean = 0, deviation }) => {
-    const start = Math.floor(uniform() * poolSize)
-    return {
-      name,
-      dims,
-      get data() {
-        const values = new Float32Array(dims.reduce((product, dim) => product * dim, 1))
-        for (let i = 0, at = start; i < values.length; i++, at = (at + 1) % poolSize) {
-          values[i] = mean + deviation * pool[at]!
-        }
-        return values
-      },
-    }
-  }
-}
-
 /** A matrix that keeps the scale of what it multiplies, times `gain`. */
 export function matrix(random: Random, name: string, outputs: number, inputs: number, gain = 1): Tensor {
   return random(name, [outputs, inputs], { deviation: gain * inputs ** -0.5 })
 }
 
 /** Tommy Ettinger's generator of uniform numbers in [0, 1). */
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed | 0
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -9,10 +9,11 @@ import { imageClassifier } from '#shared/model/graph.ts'
 import type { ClassifierManifest, ImageSpec } from '#shared/model/manifest.ts'
 import { preprocess } from '../../services/consumer/classifier/preprocess.ts'
 import { buildTowers } from '../../services/models/classifier/build-towers.ts'
-import { basePatch32, writeRandomClip } from '../../services/models/classifier/tiny-clip.ts'
-import { createPooledWeights } from '../../services/models/random-weights.ts'
+import { writeRandomClip } from '../../services/models/classifier/tiny-clip.ts'
 import { drawPicture } from '../picture.ts'
 import type { Figures, Side } from './classifier-side.ts'
+import { basePatch32 } from './clip-shape.ts'
+import { createPooledWeights } from './pooled-weights.ts'
 
 /** Each side is measured so often, in turns; the medians count. */
 const rounds = 3

@@ -5,7 +5,7 @@ import { type Tensor, writeSafetensors } from '../safetensors.ts'
 import { endId, startId, tinyTokenizer, tinyTokenizerConfig } from './tiny-clip-tokenizer.ts'
 import { tinyLayers } from './tiny-layers.ts'
 
-const tinyShape = {
+export const tinyShape = {
   architectures: ['CLIPModel'],
   model_type: 'clip',
   projection_dim: 24,
@@ -42,30 +42,6 @@ const tinyShape = {
 
 /** Dimensions of a checkpoint, as config.json has them. */
 export type ClipShape = typeof tinyShape
-
-/** Of `openai/clip-vit-base-patch32`, but for the vocabulary. */
-export const basePatch32: ClipShape = {
-  ...tinyShape,
-  projection_dim: 512,
-  text_config: {
-    ...tinyShape.text_config,
-    hidden_size: 512,
-    intermediate_size: 2048,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    projection_dim: 512,
-  },
-  vision_config: {
-    ...tinyShape.vision_config,
-    hidden_size: 768,
-    intermediate_size: 3072,
-    num_hidden_layers: 12,
-    num_attention_heads: 12,
-    image_size: 224,
-    patch_size: 32,
-    projection_dim: 512,
-  },
-}
 
 /**
  * Writes a CLIP checkpoint in Hugging Face's layout: CLIP's own architecture and preprocessing, a few thousandths of

@@ -11,13 +11,13 @@ import { buildTowers } from '../../../../services/models/classifier/build-towers
 import { openTextEmbedder } from '../../../../services/models/classifier/label-embeddings.ts'
 import { type Labels, readLabels } from '../../../../services/models/classifier/labels.ts'
 import { writeTinyClip } from '../../../../services/models/classifier/tiny-clip.ts'
-import { writeTinySiglip } from '../../../../services/models/classifier/tiny-siglip.ts'
 import { openTowers, type Towers } from '../../../../services/models/classifier/towers.ts'
 import type { Precision } from '../../../../services/models/onnx-graph.ts'
 import { openCheckpoint } from '../../../../services/models/safetensors.ts'
 import clip from '../../../golden/clip.json' with { type: 'json' }
 import siglip from '../../../golden/siglip.json' with { type: 'json' }
 import { tolerance } from '../../../golden/tolerance.ts'
+import { writeTinySiglip } from './tiny-siglip.ts'
 
 const side = 64
 

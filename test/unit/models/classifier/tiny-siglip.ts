@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createRandomWeights } from '../random-weights.ts'
-import { type Tensor, writeSafetensors } from '../safetensors.ts'
-import { tinyLayers } from './tiny-layers.ts'
+import { tinyLayers } from '../../../../services/models/classifier/tiny-layers.ts'
+import { createRandomWeights } from '../../../../services/models/random-weights.ts'
+import { type Tensor, writeSafetensors } from '../../../../services/models/safetensors.ts'
 import { tinyTokenizer, tinyTokenizerConfig, vocabularySize } from './tiny-siglip-tokenizer.ts'
 
 const width = 48
