@@ -4,6 +4,9 @@ import { formatDuration } from './duration.ts'
 import { escapeControls } from './json-line.ts'
 import { formatTime } from './table.ts'
 
+/** Times that a body may become longer when it is laid out. */
+const maxGrowth = 10
+
 /** Everything about one message, for people. Nothing of it reaches the terminal that could act there. */
 export function describeLetter(letter: DeadLetter, now: number): string {
   const { id, reasonCode = '-', reason = '-', imageKeys, failedAt, attempts = '-', replays, attributes, body } = letter
@@ -30,10 +33,11 @@ export function describeLetter(letter: DeadLetter, now: number): string {
   return [...lines, '', ...formatBody(body).split('\n')].map(printable).join('\n')
 }
 
-/** Laid out where it is JSON. */
+/** Laid out where it is JSON, but for what is nested so deeply that it would be all indentation. */
 export function formatBody(body: string): string {
   try {
-    return escapeControls(JSON.stringify(JSON.parse(body), undefined, 2))
+    const laidOut = JSON.stringify(JSON.parse(body), undefined, 2)
+    return laidOut.length > maxGrowth * body.length ? body : escapeControls(laidOut)
   } catch {
     return body
   }
