@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -155,6 +157,28 @@ test('npm run migrate says what it did, and exits 0, 1 or 2', async () => {
   assert.equal(elsewhere.code, 2)
   assert.match(elsewhere.stderr, /DATABASE_TLS must not be off/)
 })
+
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  // By a handler of its own: the first process of a container has no other end by a signal.
+  test(`${signal} ends it at once, with status ${status}`, async (t) => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    t.after(() => silent.close())
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const child = spawn(process.execPath, ['services/migrate/main.ts'], {
+      env: { ...process.env, DATABASE_URL: `mysql://u:p@127.0.0.1:${port}/p`, DATABASE_TLS: 'off' },
+      stdio: 'ignore',
+      timeout: 30_000,
+    })
+    const ended = once(child, 'exit')
+    await Promise.race([once(silent, 'connection'), ended])
+    child.kill(signal)
+    assert.deepEqual(await ended, [status, null])
+  })
+}
 
 /** As drizzle-kit lays its migrations out. */
 async function folderOf(migrations: Record<string, string[]>): Promise<string> {
