@@ -25,6 +25,7 @@ import { purge } from './purge.ts'
 import { addReconcile } from './reconcile.ts'
 import { replay } from './replay.ts'
 import { createSession, type Session } from './session.ts'
+import { refuseSourceQueue } from './source-queue.ts'
 import { exportLetters, list, show } from './views.ts'
 
 const settingNames = ['AWS_REGION', 'AWS_ENDPOINT_URL', 'QUEUE_URL', 'DLQ_URL'] as const
@@ -152,6 +153,7 @@ async function run({ json }: Output, work: (session: Session, moveTask: MoveTask
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   try {
     const queues = { sqs, queueUrl, dlqUrl }
+    await refuseSourceQueue(queues)
     const session = createSession({
       queue: createDeadLetterQueue(queues),
       json,

@@ -357,7 +357,7 @@ test('a queue that is away is told in a line', async () => {
   emulator.deleteQueue(dlq)
   const { status, stdout, stderr } = await run('list')
   assert.deepEqual([status, stdout, stderr.split('\n').length], [1, '', 2], stderr)
-  assert.match(stderr, /^counting messages failed: /)
+  assert.match(stderr, /^looking for the dead-letter queue failed: /)
   env.AWS_ENDPOINT_URL = 'http://127.0.0.1:1'
   env.DLQ_URL = 'http://127.0.0.1:1/0/dlq'
   assert.equal((await run('list')).status, 1)
