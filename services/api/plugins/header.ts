@@ -12,6 +12,8 @@ const securityHeaders = {
   'strict-transport-security': 'max-age=31536000; includeSubDomains',
   'x-content-type-options': 'nosniff',
 }
+/** Unless a route says otherwise, no cache is to keep its answer. */
+const defaultHeaders = { ...securityHeaders, 'cache-control': 'no-store' }
 
 const allowedHeaders = [
   'Authorization',
@@ -38,7 +40,7 @@ const preflightSeconds = 7_200
 /** Headers of every response, and for pages of the origins given the leave to read it. */
 export async function setHeaders(app: FastifyInstance, { corsOrigins }: { corsOrigins: string[] }): Promise<void> {
   app.addHook('onRequest', (request, reply, next) => {
-    reply.headers(securityHeaders)
+    reply.headers(defaultHeaders)
     // Node would answer this with a bare status of its own: see requireHostHeader.
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
       return void sendProblem(reply, 'INVALID_REQUEST', { detail: 'HTTP/1.1 needs a Host header' })

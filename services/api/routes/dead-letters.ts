@@ -129,7 +129,6 @@ export function deadLetterRoutes({ queue }: { queue: DeadLetterQueue | undefined
       },
       async ({ query, log }, reply) => {
         const { limit = maxLetters, code, prefix } = query
-        reply.header('cache-control', 'no-store')
         return deadLetters.list(
           { limit, code: code === undefined ? code : [code], prefix },
           { gone: clientSignal(reply), log },
@@ -169,7 +168,6 @@ export function deadLetterRoutes({ queue }: { queue: DeadLetterQueue | undefined
         }
         const asking = { gone: clientSignal(reply), log }
         const done = await deadLetters.replay({ id, code, prefix, limit }, { dryRun, maxReplays, caller }, asking)
-        reply.header('cache-control', 'no-store')
         return { dry_run: dryRun, ...done }
       },
     )

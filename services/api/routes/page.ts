@@ -31,7 +31,6 @@ export function pageRoutes({
       reply.headers({
         'content-security-policy': contentSecurityPolicy(nonce, new URL(url).origin),
         'cross-origin-opener-policy': 'same-origin',
-        'cache-control': 'no-store',
       })
       return reply.type('text/html; charset=utf-8').send(html.replace(noncePlace, nonce))
     })

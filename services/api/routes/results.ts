@@ -162,7 +162,6 @@ export function resultRoutes({
     return reply
       .headers({
         'content-type': 'text/event-stream',
-        'cache-control': 'no-store',
         'x-accel-buffering': 'no',
       })
       .send(events.stream)

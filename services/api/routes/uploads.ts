@@ -91,7 +91,7 @@ export function uploadRoutes({
             ? { method, ...(await presigner.post({ ...wanted, minBytes: size ?? 1, maxBytes })) }
             : { method, ...(await presigner.put({ ...wanted, bytes: sizeOfPut(size) })) }
         const resultUrl = `/v1/results/${key.split('/').map(encodeURIComponent).join('/')}`
-        reply.code(201).headers({ location: resultUrl, 'cache-control': 'no-store' })
+        reply.code(201).header('location', resultUrl)
         return {
           key,
           result_url: resultUrl,

@@ -94,6 +94,13 @@ test('every response has the headers that protect, and browsers may read those o
   assertProblem(await app.inject({ method: 'DELETE', url: path }), 405, 'INVALID_REQUEST')
 })
 
+test('what is as of now, and says nothing else of it, is kept by no cache', async (t) => {
+  const app = await start(t)
+  for (const url of ['/healthz', '/readyz', '/info', '/metrics', '/openapi.json', '/docs']) {
+    assert.equal((await app.inject(url)).headers['cache-control'], 'no-store', url)
+  }
+})
+
 test('a path that the router cannot read is answered with the same headers, and to a preflight as any other', async (t) => {
   const origin = 'https://app.example'
   const app = await start(t, undefined, { corsOrigins: [origin] })
