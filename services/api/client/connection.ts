@@ -65,16 +65,19 @@ export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOpti
       }))
     },
 
-    /** The events of an answer; undefined instead of the first one where answers cannot be read while they come. */
-    async *events(call: Call): AsyncGenerator<ServerSentEvent | undefined, void> {
+    /**
+     * The events of an answer, whose data is JSON; undefined instead of the first one where answers cannot be read while
+     * they come.
+     */
+    async *events<T>(call: Call): AsyncGenerator<(Omit<ServerSentEvent, 'data'> & { data: T }) | undefined, void> {
       throwIfAborted(call.signal)
       const deadline = createDeadline(call.timeoutMs ?? silenceMs, call.signal)
       try {
         deadline.start()
         const headers = { ...call.headers, accept: 'text/event-stream' }
         const response = await begin(addressOf(call), requestOf({ ...call, headers }), deadline.signal)
-        if (response.body) yield* readEvents(response.body, deadline)
-        else yield undefined
+        if (!response.body) return yield undefined
+        for await (const event of readEvents(response.body, deadline)) yield { ...event, data: JSON.parse(event.data) }
       } catch (cause) {
         throw failureOf(cause, call.signal, deadline.signal.aborted)
       } finally {

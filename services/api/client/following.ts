@@ -116,15 +116,14 @@ export function createFollowing({ ask, events, pause, canStream, clock }: Connec
     for (let failures = 0; ; ) {
       let retryMs: number | undefined
       try {
-        for await (const event of events({ ...call, headers: { 'last-event-id': last } })) {
+        for await (const event of events<Result>({ ...call, headers: { 'last-event-id': last } })) {
           // Answers come as a whole here.
           if (!event) break
           failures = 0
           last = event.id
           retryMs = Math.max(event.retryMs ?? 0, leastGapMs)
-          const result: Result = JSON.parse(event.data)
-          yield result
-          if (isFinal(result)) return
+          yield event.data
+          if (isFinal(event.data)) return
         }
         // A server ends every stream some time. A function has no more to tell than what was so at its start.
         if (retryMs === undefined) break

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { createApp } from '../../../../services/api/app.ts'
-import { createPromenadeClient, type Result } from '../../../../services/api/client/client.ts'
+import { createPromenadeClient, type PromenadeError, type Result } from '../../../../services/api/client/client.ts'
 import { apiOptions } from '../../../api-options.ts'
 import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
 import { all, answer, createQuickClock, lost, type Step, startScriptedApi } from '../../../scripted-api.ts'
@@ -183,6 +183,23 @@ test('where not even that is answered, it is an interruption', async (t) => {
   const interruptions: string[] = []
   assert.deepEqual(await client.wait(key, { onInterruption: ({ code }) => interruptions.push(code) }), done)
   assert.deepEqual(interruptions, ['OVERLOADED'])
+})
+
+test('an event that is not JSON is an answer that nobody expected, after which the stream is asked for again', async (t) => {
+  const { client } = await start(t, [
+    (response) => {
+      open(response)
+      response.end('data: <html>\n\n')
+    },
+    (response) => {
+      open(response)
+      response.end(event('end', '1', done))
+    },
+  ])
+  const interruptions: string[] = []
+  const onInterruption = ({ code }: PromenadeError) => interruptions.push(code)
+  assert.deepEqual(await all(client.stream(key, { onInterruption })), [done])
+  assert.deepEqual(interruptions, ['UNEXPECTED_ANSWER'])
 })
 
 test('leaving a stream ends its connection', async (t) => {
