@@ -39,9 +39,13 @@ const mostRetryAfterSeconds = 60
 
 export type Connection = ReturnType<typeof createConnection>
 
-/** What every call needs. All throw PromenadeError, or the reason of the signal that ended them. */
+/**
+ * What every call needs. All throw PromenadeError, or the reason of the signal that ended them, and TypeError for what can
+ * never be sent.
+ */
 export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOptions, clock: Clock) {
   const origin = baseUrl.replace(/\/+$/, '')
+  expectSendable({ baseUrl, apiKey })
   // A browser's fetch wants to be called on nothing.
   const send = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args))
   // A browser's cache would hold a call back until another of the same address is answered, and make it conditional. React
@@ -113,7 +117,7 @@ export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOpti
 
   function addressOf({ path, query = {} }: Call): string {
     const given = Object.entries(query).filter(([, value]) => value !== undefined)
-    const text = given.map((pair) => pair.map((part) => encodeURIComponent(part!)).join('=')).join('&')
+    const text = given.map((pair) => pair.map((part) => encode(String(part))).join('=')).join('&')
     return `${origin}${path}${text && `?${text}`}`
   }
 
@@ -152,6 +156,29 @@ export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOpti
     const most = Math.min(backoff.firstMs * 2 ** Math.min(failures - 1, 10), backoff.mostMs)
     // Spread, so that not all who were turned away come back at once.
     await clock.sleep(asked * 1000 + most * (0.5 + clock.random() / 2), signal)
+  }
+}
+
+/** Percent-encoded. */
+export function encode(text: string): string {
+  try {
+    return encodeURIComponent(text)
+  } catch {
+    throw new TypeError(`Expected text without half of a surrogate pair, not ${JSON.stringify(text)}`)
+  }
+}
+
+/** The platform's own checks would come with each call, as a failure of the network. */
+function expectSendable({ baseUrl, apiKey }: ConnectionOptions): void {
+  let expected = 'baseUrl to be such as https://api.example.com'
+  try {
+    // A page may leave out its own origin.
+    const { href } = new URL(baseUrl, globalThis.location?.href)
+    if (!/^https?:/i.test(href)) throw new TypeError(href)
+    expected = 'apiKey to be one line of letters that a header can carry'
+    new Headers({ authorization: `Bearer ${apiKey}` })
+  } catch {
+    throw new TypeError(`Expected ${expected}`)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Call, Connection } from './connection.ts'
+import { type Call, type Connection, encode } from './connection.ts'
 import type { JobState, Result } from './contract.ts'
 import { readRetryAfter } from './promenade-error.ts'
 
@@ -86,7 +86,7 @@ export function createResults({ ask, persist }: Connection) {
 export function callFor(key: string, { version, take, musicUrl, imageUrl, signal }: Which): Call & { query: object } {
   // They would lead to another address before it is even sent.
   if (/(^|\/)\.\.?(\/|$)/.test(key)) throw new TypeError('Expected an image key without "." or ".." between slashes')
-  const path = `/v1/results/${key.split('/').map(encodeURIComponent).join('/')}`
+  const path = `/v1/results/${key.split('/').map(encode).join('/')}`
   return { path, query: { version, take, music_url: musicUrl, image_url: imageUrl }, signal }
 }
 

@@ -90,6 +90,21 @@ test('a key that would lead elsewhere is not asked for', async (t) => {
   assert.equal(received.length, 0)
 })
 
+test('what can never be sent is a TypeError at once, which says what was expected', async (t) => {
+  for (const baseUrl of ['', '/api', 'api.example.com', 'localhost:3000', 'http://', 'ftp://api.example.com']) {
+    assert.throws(() => createPromenadeClient({ baseUrl }), { name: 'TypeError', message: /^Expected baseUrl to be / })
+  }
+  for (const apiKey of ['two\nlines', '열쇠']) {
+    const options = { baseUrl: 'https://api.example.com', apiKey }
+    assert.throws(() => createPromenadeClient(options), { name: 'TypeError', message: /^Expected apiKey to be / })
+  }
+  const { client, received } = await start(t, [answer(200, queued)])
+  const half = { name: 'TypeError', message: /half of a surrogate pair/ }
+  await assert.rejects(client.result('uploads/\ud83d.jpg'), half)
+  await assert.rejects(client.page({ prefix: '\ud83d' }), half)
+  assert.equal(received.length, 0)
+})
+
 test('caches are passed by where the platform knows them, and not told of in React Native, which would ask for another address', async (t) => {
   const { baseUrl } = await startScriptedApi(t, [answer(200, queued)])
   const cacheModes: (string | undefined)[] = []
