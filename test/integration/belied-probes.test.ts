@@ -57,7 +57,7 @@ test('a database that answers and has no tables is told to be away until a pictu
 })
 
 test('a picture that alone meets an outage while others succeed fails after its tries, with code and reason', async () => {
-  const poison = seedOf(await picture(0), 0)
+  const poison = seedOf(await picture(0))
   const stub = createStubInference()
   const consumer = start({
     compose: async (clip, hearing) => {
