@@ -1,4 +1,5 @@
 import type { Result } from '#shared/contract/result.ts'
+import packageJson from '../../package.json' with { type: 'json' }
 
 const key = 'uploads/2026/harbour.jpg'
 const queued = { key, version: 'd41d8cd98f00b204e9800998ecf8427e', status: 'queued' } satisfies Result
@@ -152,7 +153,7 @@ export const operationsExample = {
   consumers: [
     {
       id: '5f2b8c1e9a7d4e3fb6a1c0d2e4f60718',
-      version: '0.1.0',
+      version: packageJson.version,
       started_at: '2026-01-02T01:00:00.000Z',
       seen_at: '2026-01-02T03:04:12.000Z',
       alive: true,
@@ -160,9 +161,9 @@ export const operationsExample = {
       in_work: 4,
       slots: 4,
       outages: [],
-      execution_providers: ['cuda', 'cpu'],
+      execution_providers: ['cuda'],
       music_model: { name: 'musicgen-small', revision: '4c8334b' },
-      classifier_model: { name: 'siglip2-base', revision: '75de2d5' },
+      classifier_model: { name: 'siglip2-base-patch16-224', revision: '75de2d5' },
       real_time_factor: 3.2,
       clips: 1_408,
       received_age_seconds: 38.2,

@@ -3,6 +3,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fasti
 import Type, { type TSchema } from 'typebox'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import { Problem, Result } from '#shared/contract/result.ts'
+import packageJson from '../../../package.json' with { type: 'json' }
 import { resultExamples } from '../examples.ts'
 import { problemOf } from './problem.ts'
 
@@ -54,7 +55,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Promenade', description, version: '1.0.0' },
+      info: { title: 'Promenade', description, version: packageJson.version },
       servers: [{ url: '/' }],
       tags,
       components: {

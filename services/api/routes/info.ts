@@ -19,11 +19,11 @@ const Info = Type.Object(
     description: 'What runs here',
     examples: [
       {
-        version: '1.0.0',
+        version: packageJson.version,
         node: 'v24.12.0',
         models: {
           music: { name: 'musicgen-small', revision: '4c8334b' },
-          classifier: { name: 'siglip2-base', revision: '75de2d5' },
+          classifier: { name: 'siglip2-base-patch16-224', revision: '75de2d5' },
         },
       },
     ],

@@ -69,9 +69,10 @@ export function uploadRoutes({
             'Answers with an address to which one picture can be uploaded without credentials. POST: send ' +
             '`multipart/form-data` with all `fields` as they are and then, last, `file`. PUT: send the bytes with all ' +
             '`headers` as they are, and with their length, as every client does by itself. The bucket refuses another ' +
-            'key, type or size, and everything after `expires_at`. It answers 2xx once it has the picture: then ask for ' +
-            '`result_url`. A browser may do so from the origins that the bucket is set to allow. A `traceparent` sent ' +
-            'here goes with the picture through all that is done to it.',
+            'key or type, no bytes, more than `max_bytes`, any other size than `size_bytes` where that was given, and ' +
+            'everything after `expires_at`. It answers 2xx once it has the picture: then ask for `result_url`. A browser ' +
+            'may do so from the origins that the bucket is set to allow. A `traceparent` sent here goes with the picture ' +
+            'through all that is done to it.',
           body: Upload,
           response: {
             201: { ...PresignedUpload, headers: { location: Type.String({ description: 'As `result_url`' }) } },

@@ -4,6 +4,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import { jobStates } from '#shared/contract/result.ts'
 import { createApp } from '../../../services/api/app.ts'
+import { modelNames } from '../../../services/models/catalogue.ts'
 import { apiOptions } from '../../api-options.ts'
 import { type Described, faultsOf, type Media, operationsOf } from '../../open-api.ts'
 
@@ -43,6 +44,23 @@ test('every body has an example, and every example is as its schema says', () =>
       checkExamples(`${operationId} ${status}`, content)
     }
   }
+})
+
+test('versions, models and providers of examples are such as there are', async () => {
+  const { version } = (await app.inject('/info')).json()
+  assert.equal((document.info as { version: string }).version, version)
+  const said = JSON.stringify(document)
+  for (const [, name] of said.matchAll(/"(?:name|model)":"((?:musicgen|clip|siglip)[^"]*)"/g)) {
+    assert.ok(
+      modelNames.some((each) => each === name),
+      name,
+    )
+  }
+  assert.deepEqual(
+    new Set(Array.from(said.matchAll(/"version":"(\d[\d.]*)"/g), ([, each]) => each)),
+    new Set([version]),
+  )
+  assert.match(said, /"execution_providers":\["cuda"\]/)
 })
 
 test('bodies are taken at their word: no text, true or null is made a number of, and no number a text', async () => {
