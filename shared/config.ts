@@ -112,5 +112,5 @@ function expected(schema: TSchema, value: unknown): string {
 }
 
 function describe(schema: TSchema): string {
-  return 'description' in schema && typeof schema.description === 'string' ? schema.description : 'no description'
+  return (schema as TSchema & { description: string }).description
 }

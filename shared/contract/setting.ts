@@ -3,7 +3,7 @@ import Type from 'typebox'
 const port = Type.Integer({ minimum: 0, maximum: 65535 })
 const rolesAnywhere = (kind: string) => `^arn:aws[a-z-]*:rolesanywhere:[a-z0-9-]+:\\d{12}:${kind}/[0-9a-f-]+$`
 
-/** Every environment variable that Promenade reads. Each service picks the ones it needs. */
+/** Every setting of the services, each with a description. A service picks the ones it needs. */
 export const settings = {
   AWS_REGION: Type.String({ minLength: 1, description: 'Region of the bucket and the queues' }),
   AWS_ENDPOINT_URL: Type.Optional(
@@ -55,8 +55,18 @@ export const settings = {
       'A generation of up to 10 s of music that takes longer (of 30 s: three times as long), or a process silent for so long, ' +
       'is given up and tried again',
   }),
-  MAX_IMAGE_BYTES: Type.Integer({ default: 20 * 2 ** 20, minimum: 1, maximum: 2 ** 30 }),
-  MAX_IMAGE_PIXELS: Type.Integer({ default: 100_000_000, minimum: 1, maximum: 2 ** 30 }),
+  MAX_IMAGE_BYTES: Type.Integer({
+    default: 20 * 2 ** 20,
+    minimum: 1,
+    maximum: 2 ** 30,
+    description: 'Pictures of more bytes fail',
+  }),
+  MAX_IMAGE_PIXELS: Type.Integer({
+    default: 100_000_000,
+    minimum: 1,
+    maximum: 2 ** 30,
+    description: 'Pictures of more pixels fail',
+  }),
   LEASE_SECONDS: Type.Integer({
     default: 60,
     minimum: 3,
@@ -134,7 +144,10 @@ export const settings = {
       description: 'Role that WORKER_CERTIFICATE gives',
     }),
   ),
-  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info' }),
+  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+    default: 'info',
+    description: 'The least that is logged',
+  }),
 } as const
 
 export type SettingName = keyof typeof settings

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError, readConfig } from '#shared/config.ts'
+import { settings } from '#shared/contract/setting.ts'
 
 test('settings are converted, checked and defaulted; an empty variable counts as absent', () => {
   const config = readConfig(['BUCKET', 'PORT', 'GRACE_SECONDS', 'AWS_ENDPOINT_URL', 'LOG_LEVEL'], {
@@ -11,6 +12,11 @@ test('settings are converted, checked and defaulted; an empty variable counts as
     UNRELATED: 'x',
   })
   assert.deepEqual(config, { BUCKET: 'pictures', PORT: 0, GRACE_SECONDS: 2.5, LOG_LEVEL: 'info' })
+})
+
+test('every setting says what it is, for the faults that name it', () => {
+  const silent = Object.entries(settings).filter(([, schema]) => !('description' in schema))
+  assert.deepEqual(silent, [])
 })
 
 test('every fault is reported at once, and no value is repeated', () => {
