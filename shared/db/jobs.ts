@@ -82,23 +82,25 @@ export function createJobs({ database }: { database: Database }) {
       // A holder may have looked for the picture before it was put back: the message comes again when it is done.
       const isHeldNow = and(eq(jobs.state, 'processing'), gt(jobs.leaseExpiresAt, now))
       const newer = sql`greatest(${jobs.sequencer}, ${sequencer})`
-      const newest = sql`if(${isHeldNow}, ${jobs.sequencer}, ${newer})`
       const isPutBack = lt(jobs.sequencer, sequencer)
-      const isSinceCanceled = uploadedAt ? lt(jobs.finishedAt, uploadedAt) : sql`false`
+      const hasFailed = eq(jobs.state, 'failed')
+      const isSinceCanceled = and(eq(jobs.state, 'canceled'), uploadedAt ? lt(jobs.finishedAt, uploadedAt) : sql`false`)
       const beginsAnew = or(
-        and(eq(jobs.state, 'failed'), or(isPutBack, failureId ? eq(jobs.leaseToken, failureId) : undefined)),
-        and(eq(jobs.state, 'canceled'), isPutBack, isSinceCanceled),
+        and(hasFailed, or(isPutBack, failureId ? eq(jobs.leaseToken, failureId) : undefined)),
+        and(isSinceCanceled, isPutBack),
       )
+      // What may begin anew is left to the second statement: its holder may end it before that, and not know of this upload.
+      const newest = sql`if(${or(isHeldNow, hasFailed, isSinceCanceled)}, ${jobs.sequencer}, ${newer})`
       try {
         await database.run(async (db) => {
-          await db
-            .update(jobs)
-            .set({ ...begunAnew, sequencer: newer, uploadedAt })
-            .where(and(eq(jobs.id, id), beginsAnew))
           await db
             .insert(jobs)
             .values(job)
             .onDuplicateKeyUpdate({ set: { sequencer: newest } })
+          await db
+            .update(jobs)
+            .set({ ...begunAnew, sequencer: newer, uploadedAt })
+            .where(and(eq(jobs.id, id), beginsAnew))
         })
       } catch (error) {
         if (!(error instanceof DatabaseRefusal && error.isAboutData)) throw error

@@ -69,11 +69,17 @@ export function createPipeline({
       refused: { reasonCode, reason, attempts, imageKey: assignment.key },
     })
     let isClaiming = false
-    try {
+    const claimBrought = async () => {
       await bring(begun)
       isClaiming = true
       const claim = await jobs.claim(id, { token, leaseSeconds })
       isClaiming = false
+      return claim
+    }
+    try {
+      let claim = await claimBrought()
+      // Its holder may have failed between the two, for want of what this message brings.
+      if (claim.outcome === 'settled' && claim.state === 'failed') claim = await claimBrought()
       if (claim.outcome === 'settled') {
         logger.info({ state: claim.state }, 'already settled')
         return 'settled'
