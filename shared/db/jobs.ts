@@ -130,10 +130,11 @@ export function createJobs({ database }: { database: Database }) {
       return { prompt: row.prompt, seed: row.seed, seconds: row.seconds, findings: found }
     },
 
-    /** Undefined when there is no such job. */
-    async state(id: string): Promise<JobState | undefined> {
-      const [row] = await database.run((db) => db.select({ state: jobs.state }).from(jobs).where(eq(jobs.id, id)))
-      return row?.state
+    /** Where a job is, and the token of its last claim; undefined when there is no such job. */
+    async look(id: string): Promise<{ state: JobState; token: string | null } | undefined> {
+      const { state, leaseToken: token } = jobs
+      const [row] = await database.run((db) => db.select({ state, token }).from(jobs).where(eq(jobs.id, id)))
+      return row
     },
 
     /**

@@ -50,7 +50,7 @@ export function createPipeline({
   now,
   ...making
 }: {
-  jobs: Pick<Jobs, 'receive' | 'reopen' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release' | 'state'>
+  jobs: Pick<Jobs, 'receive' | 'reopen' | 'claim' | 'renew' | 'progress' | 'succeed' | 'fail' | 'release' | 'look'>
   maxAttempts: number
   outages: Pick<Outages, 'begin' | 'isOwnFault'>
   observer: Pick<Observer, 'tryEnded'>
@@ -138,7 +138,7 @@ export function createPipeline({
         if (!(await jobs.progress({ id, token, ...latest }))) lease.lose('someone else has it')
       },
       check: async () => {
-        if ((await jobs.state(id)) !== 'processing') lease.lose('someone else has it')
+        if ((await jobs.look(id))?.state !== 'processing') lease.lose('someone else has it')
       },
       signal: lease.signal,
       onError: (error) => logger.warn({ err: error }, 'progress could not be written, or the job looked up'),
@@ -223,15 +223,19 @@ export function createPipeline({
 
   /**
    * Nothing of the work is written after its lease is lost. Where that was the message's visibility alone, the job is still
-   * ours, and free for the next at once; else this changes nothing. A job that was canceled wants nobody else.
+   * ours, and free for the next at once; else this changes nothing. A job that was canceled wants nobody else, nor does one
+   * whose success is this try's: its answer was lost, and a renewal asked before it was tried again.
    */
   async function leave({ id, token, attempt, logger, lease, ended }: ClaimedTry): Promise<Outcome> {
     const reason = String(lease.signal.reason ?? 'someone else has it')
     try {
-      if (!(await jobs.release({ id, token, countAttempt: false })) && (await jobs.state(id)) === 'canceled') {
-        logger.info('canceled, nothing more is written')
-        ended('canceled', { attempt })
-        return 'settled'
+      if (!(await jobs.release({ id, token, countAttempt: false }))) {
+        const { state, token: last } = (await jobs.look(id)) ?? {}
+        if (state === 'canceled' || (state === 'succeeded' && last === token)) {
+          logger.info(`${state}, nothing more is written`)
+          ended(state, { attempt })
+          return 'settled'
+        }
       }
     } catch (error) {
       logger.warn({ err: error }, 'the job is free when its lease is over')

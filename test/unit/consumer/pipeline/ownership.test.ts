@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { PermanentFailure } from '#shared/failure.ts'
-import { build } from './pipeline-on-fakes.ts'
+import { build, outageOf } from './pipeline-on-fakes.ts'
 
 for (const step of ['get', 'compose', 'put', 'succeed', 'deadLetter'] as const) {
   test(`canceled during ${step}: nothing is written after it, and the message is settled`, async () => {
@@ -25,6 +25,29 @@ test('a dead letter of a job that was canceled since leaves it canceled', async 
   assert.equal(await house.process(), 'settled')
   assert.deepEqual([house.job.state, house.writes], ['canceled', []])
 })
+
+for (const [whose, outcome, heard] of [
+  ['this try', 'settled', 'succeeded'],
+  ['another', 'left', 'lost'],
+] as const) {
+  test(`a success of ${whose} whose answer is lost while a renewal finds the job ended: it is ${heard}`, async (t) => {
+    const outage = outageOf(t, 30)
+    const house = build({
+      during: {
+        succeeded: (steal) => {
+          if (whose === 'another') steal()
+          outage.strike()
+        },
+      },
+    })
+    assert.equal(await outage.until(house.process()), outcome)
+    assert.equal(house.job.state, 'succeeded')
+    assert.deepEqual(
+      house.ended.map(({ outcome, attempt }) => ({ outcome, attempt })),
+      [{ outcome: heard, attempt: 1 }],
+    )
+  })
+}
 
 for (const [stage, writesBefore] of [
   ['get', []],

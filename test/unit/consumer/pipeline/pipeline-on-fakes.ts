@@ -33,6 +33,7 @@ type Step =
   | 'confirm'
   | 'put'
   | 'succeed'
+  | 'succeeded'
   | 'deadLetter'
   | 'release'
 
@@ -115,7 +116,7 @@ export function build(
         await at('ordered')
         return options.ordered
       },
-      state: async () => job.state,
+      look: async () => ({ state: job.state, token: job.token }),
       claim: async (_id, { token }): Promise<Claim> => {
         await at('claim')
         if (options.unknown) return { outcome: 'unknown' }
@@ -132,7 +133,9 @@ export function build(
       progress: async ({ token }) => holds(token),
       succeed: async ({ token, analysis }) => {
         await at('succeed')
-        return change('succeed', token, () => Object.assign(job, { state: 'succeeded', analysis }))
+        const isOurs = change('succeed', token, () => Object.assign(job, { state: 'succeeded', analysis }))
+        await at('succeeded')
+        return isOurs
       },
       fail: async ({ id: _, token, ...error }) =>
         change('fail', token, () => Object.assign(job, { state: 'failed', error })),
