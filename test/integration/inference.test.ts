@@ -158,16 +158,26 @@ test('a process that dies is replaced; what it owed fails as retryable', async (
       assert.match(error.message, /SIGKILL/)
       return true
     })
-    await retry(() => compose({ ...clip, seconds: 1 }, forever))
-    assert.equal(pids.length, 2)
+    await compose({ ...clip, seconds: 1 }, forever)
+    assert.equal(pids.length, 2, 'what is asked before there is another waits for it')
   })
+})
+
+test('what waits for another process fails as retryable when there will be none', async () => {
+  let left: Promise<unknown> | undefined
+  await withInference({ maxGenerationSeconds: 1 }, async ({ compose }, pids) => {
+    process.kill(pids[0]!, 'SIGSTOP')
+    await assert.rejects(compose(clip, forever), RetryableFailure)
+    left = assert.rejects(compose(clip, forever), { code: 'MODEL_UNAVAILABLE', message: 'inference is closed' })
+  })
+  await left
 })
 
 test('a process that hangs is killed and replaced', async () => {
   await withInference({ maxGenerationSeconds: 1 }, async ({ compose }, pids) => {
     process.kill(pids[0]!, 'SIGSTOP')
     await assert.rejects(compose(clip, forever), RetryableFailure)
-    await retry(() => compose({ ...clip, seconds: 1 }, forever))
+    await compose({ ...clip, seconds: 1 }, forever)
   })
 })
 

@@ -28,8 +28,8 @@ const maxRestartDelaySeconds = 4
 
 /**
  * Starts the inference process and keeps one alive: a process that dies, or owes an answer and says nothing for
- * `maxGenerationSeconds`, is replaced, and what it owed fails as retryable, until `gone`. Resolves when the models are
- * loaded; rejects when they cannot be, or with `signal.reason` when aborted before.
+ * `maxGenerationSeconds`, is replaced, and what it owed fails as retryable, until `gone`. What is asked meanwhile waits for
+ * the next. Resolves when the models are loaded; rejects when they cannot be, or with `signal.reason` when aborted before.
  */
 export async function startInference(
   options: InferenceOptions & {
@@ -48,15 +48,18 @@ export async function startInference(
   let ready: Promise<void>
   let isReady = false
   let loaded = false
-  let closed = false
   /** In use, once there has been a process: what replaces it runs on no other. */
   let executionProvider: string | undefined
   let losses = 0
   const gone = Promise.withResolvers<never>()
   gone.promise.catch(() => {})
   let restart: NodeJS.Timeout | undefined
+  const closing = new AbortController()
   const requests = createRequests({
-    ready: () => (closed ? Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', 'inference is closed')) : ready),
+    async ready() {
+      closing.signal.throwIfAborted()
+      await untilAborted(ready, closing.signal)
+    },
     send: (request) => child.send(request),
     silenceSeconds: inferenceOptions.maxGenerationSeconds,
     onSilence() {
@@ -100,12 +103,11 @@ export async function startInference(
   function replace(reason: string): void {
     isReady = false
     requests.failAll(reason)
-    if (closed || !loaded) return
+    if (closing.signal.aborted || !loaded) return
     losses++
-    const another = losses < maxLosses ? 'another is being started' : 'no other is started'
-    ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; ${another}`))
-    ready.catch(() => {})
     if (losses === maxLosses) {
+      ready = Promise.reject(new RetryableFailure('MODEL_UNAVAILABLE', `${reason}; no other is started`))
+      ready.catch(() => {})
       const times = `the inference process was lost ${losses} times without a sign of work in between`
       gone.reject(new Error(`${times}; at last: ${reason}`))
       return
@@ -113,12 +115,18 @@ export async function startInference(
     const delaySeconds = Math.min(2 ** (losses - 1), maxRestartDelaySeconds)
     logger.error({ reason, delay_seconds: delaySeconds }, 'inference process lost, starting another')
     observer?.restarted()
-    restart = setTimeout(start, delaySeconds * 1000)
+    const next = Promise.withResolvers<void>()
+    next.promise.catch(() => {})
+    ready = next.promise
+    restart = setTimeout(() => {
+      start()
+      next.resolve(ready)
+    }, delaySeconds * 1000)
   }
 
   /** Ends the process; what it still owes fails as retryable. */
   async function close(): Promise<void> {
-    closed = true
+    closing.abort(new RetryableFailure('MODEL_UNAVAILABLE', 'inference is closed'))
     clearTimeout(restart)
     await child.close()
   }
