@@ -163,6 +163,21 @@ test('a process that dies is replaced; what it owed fails as retryable', async (
   })
 })
 
+test('a process that was killed and is asked before that is known is lost by the signal, and what was asked is nobody’s failure', async () => {
+  const reasons: string[] = []
+  const pids: number[] = []
+  const info = ({ pid }: { pid?: number }) => pids.push(pid!)
+  const logger = { ...silent, info, error: ({ reason }: { reason?: string }) => reasons.push(reason!) }
+  await withInference({ logger }, async ({ compose }) => {
+    process.kill(pids[0]!, 'SIGKILL')
+    // Nothing is heard while this thread waits.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+    await assert.rejects(compose(clip, forever), { code: 'MODEL_UNAVAILABLE' })
+    await retry(() => compose({ ...clip, seconds: 1 }, forever))
+    assert.deepEqual(reasons, ['the inference process ended (SIGKILL)'])
+  })
+})
+
 test('what waits for another process fails as retryable when there will be none', async () => {
   let left: Promise<unknown> | undefined
   await withInference({ maxGenerationSeconds: 1 }, async ({ compose }, pids) => {
@@ -177,7 +192,7 @@ test('a process that hangs is killed and replaced', async () => {
   await withInference({ maxGenerationSeconds: 1 }, async ({ compose }, pids) => {
     process.kill(pids[0]!, 'SIGSTOP')
     await assert.rejects(compose(clip, forever), RetryableFailure)
-    await compose({ ...clip, seconds: 1 }, forever)
+    await retry(() => compose({ ...clip, seconds: 1 }, forever))
   })
 })
 
@@ -257,7 +272,7 @@ test('CUDA is used, or what it wants for is named', async () => {
   })
 })
 
-/** Until the replaced process has loaded its models. */
+/** Until a process is there that answers in time. */
 async function retry<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {

@@ -53,7 +53,8 @@ export function forkInference({
     }
   })
   child.on('error', (error) => {
-    fatal = error.message
+    // Else it has started, and `close` says how it ended.
+    if (child.pid === undefined) fatal = error.message
   })
   child.on('close', (status, signal) => {
     clearTimeout(timer)
@@ -66,9 +67,10 @@ export function forkInference({
     pid: child.pid,
     /** Resolves with the provider in use when the models are loaded; rejects as retryable when it ends before. */
     ready: ready.promise,
-    /** To nobody, when it is about to end: `onEnd` follows. */
-    send(request: Request): void {
-      if (child.connected) child.send(request)
+    /** `onUnsent` hears when it has ended; `onEnd` follows. */
+    send(request: Request, onUnsent: () => void): void {
+      if (child.connected) child.send(request, (error) => error && onUnsent())
+      else onUnsent()
     },
     kill: () => child.kill('SIGKILL'),
     /** Kills it; resolves when it has ended. */

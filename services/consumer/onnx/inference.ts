@@ -60,7 +60,7 @@ export async function startInference(
       closing.signal.throwIfAborted()
       await untilAborted(ready, closing.signal)
     },
-    send: (request) => child.send(request),
+    send: (request, onUnsent) => child.send(request, onUnsent),
     silenceSeconds: inferenceOptions.maxGenerationSeconds,
     onSilence() {
       const silenceSeconds = inferenceOptions.maxGenerationSeconds

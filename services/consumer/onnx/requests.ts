@@ -24,7 +24,7 @@ export function createRequests({
 }: {
   /** Rejects when nothing can be asked. */
   ready(): Promise<unknown>
-  send(request: Request): void
+  send(request: Request, onUnsent: () => void): void
   silenceSeconds: number
   onSilence(): void
 }) {
@@ -49,12 +49,15 @@ export function createRequests({
       try {
         await untilAborted(ready(), signal)
         const answered = new Promise<Answer>((resolve, reject) => pending.set(id, { resolve, reject, ...hearing }))
-        send(request(id))
+        send(request(id), () => {
+          const reason = 'the inference process had ended when it was asked'
+          pending.get(id)?.reject(new RetryableFailure('MODEL_UNAVAILABLE', reason))
+        })
         if (pending.size === 1) watch()
         return await untilAborted(answered, signal)
       } finally {
         if (pending.delete(id)) {
-          send({ type: 'cancel', id })
+          send({ type: 'cancel', id }, () => {})
           if (pending.size === 0) clearTimeout(watchdog)
         }
       }

@@ -86,6 +86,9 @@ export function createPictureReader({
       if (answer.type !== 'ready') resolve(answer)
     }
     const onError = (error: Error) => giveUp(unanswered(`cannot be used: ${error.message}`))
+    const onUnsent = ({ message }: Error) => {
+      giveUp(new RetryableFailure('MODEL_UNAVAILABLE', `The decoder of pictures had ended: ${message}`))
+    }
     const onExit = (status: number | null, by: string | null) => {
       giveUp(unanswered(`ended (${by ?? `exit status ${status}`})`))
     }
@@ -96,7 +99,7 @@ export function createPictureReader({
     child.on('message', onMessage).on('error', onError).on('exit', onExit)
     try {
       // Without descriptors there is a child and no channel to it, and `error` is still to come.
-      child.send?.(bytes)
+      child.send?.(bytes, (error) => error && onUnsent(error))
       return await promise
     } finally {
       clearTimeout(timer)
@@ -113,7 +116,8 @@ export function createPictureReader({
   return {
     /**
      * Throws the PermanentFailure of `decodePicture`; RetryableFailure IMAGE_CORRUPT when the process is lost over the
-     * picture or runs out of time, MODEL_UNAVAILABLE when it does not start; `signal.reason` at once when aborted.
+     * picture or runs out of time, MODEL_UNAVAILABLE when it does not start or has ended before; `signal.reason` at once when
+     * aborted.
      */
     async read(bytes: Buffer, signal: AbortSignal): Promise<Reading> {
       const answer = await inTurn(bytes, signal)

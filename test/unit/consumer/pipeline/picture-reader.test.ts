@@ -51,6 +51,17 @@ test('a decoder that crashes takes along its picture alone', async (t) => {
   await read(good, going)
 })
 
+test('a decoder that has ended between two pictures is nobody’s fault', async (t) => {
+  const { read } = reader(t)
+  await read(good, going)
+  const { stdout: pid } = await promisify(execFile)('pgrep', ['-P', String(process.pid), '-f', 'picture-process'])
+  process.kill(Number(pid), 'SIGKILL')
+  // Nothing is heard while this thread waits.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+  await assert.rejects(read(good, going), lost('MODEL_UNAVAILABLE', /had ended/))
+  await read(good, going)
+})
+
 test('whoever waits for a picture can leave at once, before its turn and in it', async (t) => {
   const { read } = reader(t)
   const [inTurn, before] = [new AbortController(), new AbortController()]
