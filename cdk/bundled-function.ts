@@ -12,7 +12,7 @@ import { StageError } from './stage.ts'
 
 const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-export interface FunctionOptions {
+interface FunctionOptions {
   /** Relative to the root of the repository. */
   entry: string
   description: string

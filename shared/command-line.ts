@@ -6,7 +6,7 @@ export class UsageError extends Error {
   override name = 'UsageError'
 }
 
-export interface CommandLineOptions {
+interface CommandLineOptions {
   /** Ends what was begun, and then the process, when its output is lost. At once when absent. */
   stop?(status: number): void
 }

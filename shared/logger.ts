@@ -48,7 +48,7 @@ export function imageLogger(logger: Logger, image: { key: string; messageId: str
  * Replaces secrets inside a line of JSON, wherever they stand: in a field, a message, a stack or a URL. Repetitions are
  * bounded, since anyone may have written the line: its time grows no faster than its length.
  */
-export function redact(line: string): string {
+function redact(line: string): string {
   return line
     .replace(/:\/\/[^\s/":@]{0,200}:[^\s/"]{0,300}@/g, '://***@')
     .replace(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"\\]+/gi, '$1***')
@@ -71,7 +71,7 @@ interface ErrorDescription {
 }
 
 /** An error with its chain of causes; only fields known to be harmless, since drivers hang statements on their errors. */
-export function describeError(error: unknown, depth = 0): ErrorDescription {
+function describeError(error: unknown, depth = 0): ErrorDescription {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
   const { code, $metadata: metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } }
   return {

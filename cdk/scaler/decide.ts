@@ -5,14 +5,14 @@ import type { Limits } from './settings.ts'
 import { hasWorked, isKnownToFail, listedOf, type State, unlistedOf, works } from './state.ts'
 import { isRunning, wantedFor } from './wanted.ts'
 
-export interface Sight {
+interface Sight {
   now: number
   /** Messages waiting and in work. */
   backlog: number
   pods: readonly Pod[]
 }
 
-export interface Removal {
+interface Removal {
   id: string
   reason: string
 }

@@ -5,9 +5,9 @@ import { isRunning } from './wanted.ts'
 
 const minuteMs = 60_000
 /** How long a list of RunPod's may be behind. */
-export const seenWithinMs = 10 * minuteMs
+const seenWithinMs = 10 * minuteMs
 /** An order without an answer has mostly made no pod, and is not waited for as long. */
-export const unansweredMs = 3 * minuteMs
+const unansweredMs = 3 * minuteMs
 /** A pod works when so many lists in a row had it RUNNING: a container that cannot work is shown so until RunPod sees its end. */
 const steadyRounds = 5
 /** As many as there may be, and their successors: so many fit in. Of more, what is gone is not charged for its last minute. */

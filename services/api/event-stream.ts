@@ -1,8 +1,6 @@
 import { Readable } from 'node:stream'
 
-export type EventStream = ReturnType<typeof createEventStream>
-
-export interface StreamedEvent {
+interface StreamedEvent {
   event: string
   /** With which the client asks for what comes after. */
   id: string

@@ -1,5 +1,3 @@
-export type Pace = ReturnType<typeof createPace>
-
 /** What a watched job gives reason to expect, in milliseconds of the clock that `createPace` reads. */
 export interface Outlook {
   /** Its end is foreseen from here on, and until there. */

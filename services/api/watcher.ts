@@ -23,7 +23,7 @@ interface Watched extends Subject {
   outlook: Outlook
 }
 
-export interface Clock {
+interface Clock {
   /** Milliseconds. */
   now(): number
   /** Returns what takes it back. */

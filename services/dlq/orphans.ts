@@ -27,7 +27,7 @@ export interface Orphan {
   mend?: () => Promise<boolean>
 }
 
-export type OrphanKind =
+type OrphanKind =
   | 'picture_without_job'
   | 'picture_not_newest'
   | 'job_stuck'

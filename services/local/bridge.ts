@@ -12,7 +12,7 @@ interface Upload {
   eventTime: string
 }
 
-export interface BridgeOptions {
+interface BridgeOptions {
   spy: FauxqsServer['spy']
   bucket: string
   region: string

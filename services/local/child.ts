@@ -6,7 +6,7 @@ import type { GuardOrder } from './guard.ts'
 
 const guardFile = fileURLToPath(new URL('guard.ts', import.meta.url))
 
-export interface ChildOptions {
+interface ChildOptions {
   command: string
   args: string[]
   /** Folder to run in and environment: this process's own when absent. */

@@ -10,7 +10,7 @@ import { findMariadb, type Mariadb, MariadbMissingError } from './mariadb.ts'
 
 const readyMilliseconds = 60_000
 
-export interface DatabaseOptions {
+interface DatabaseOptions {
   /** Keeps its data here; without it the data lies in a fresh folder that goes when the server does. */
   dir?: string | undefined
   choosePort?: () => Promise<number>

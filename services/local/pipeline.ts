@@ -5,7 +5,7 @@ import { readPipelineSettings } from './pipeline-settings.ts'
 import { buildModels, type Service, startApi, startConsumer } from './processes.ts'
 import { type DatabaseSettings, startStack } from './stack.ts'
 
-export interface PipelineOptions {
+interface PipelineOptions {
   /** The user's environment: settings of the models and of the consumer. */
   env: NodeJS.ProcessEnv
   /** Built models are kept here, unless MODEL_DIR names another folder. */

@@ -11,7 +11,7 @@ const readyMilliseconds = 120_000
 /** How our commands end when what the user set is the matter; their log says what. */
 const badUsage = 'exit status 2'
 
-export interface ProcessOptions {
+interface ProcessOptions {
   /** All of it: nothing of this process's own environment is added. */
   env: NodeJS.ProcessEnv
   /** Logs are kept here; without it they go when the process does. */

@@ -18,7 +18,7 @@ const day = 24 * 60 * 60
 const maxReceiveCount = 1_000
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 
-export interface StackOptions {
+interface StackOptions {
   /** Keeps objects, messages and the database here; without it they go when the stack does. */
   stateDir?: string | undefined
   /** Another database than a private one. */

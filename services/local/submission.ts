@@ -8,7 +8,7 @@ import type { Pipeline } from './pipeline.ts'
 const pollMilliseconds = 100
 const requestMilliseconds = 15_000
 
-export interface SubmissionOptions {
+interface SubmissionOptions {
   pipeline: Pick<Pipeline, 's3' | 'env' | 'apiUrl'>
   picture: Picture
   timeoutSeconds: number

@@ -14,7 +14,7 @@ import { type Target, targetDir } from './target.ts'
  * `outdated`: whole, but made by other sources of the builder than these. `absent`: not there, not whole, or made from
  * another checkpoint than the one that would be built from now.
  */
-export type ModelState = 'built' | 'outdated' | 'absent'
+type ModelState = 'built' | 'outdated' | 'absent'
 
 /** What the target's folder holds. */
 export function modelState(target: Target, modelDir: string, from?: string): ModelState {

@@ -21,7 +21,7 @@ interface GeneratedEntry extends CommonEntry {
 }
 
 /** A checkpoint that is pulled from the hub. */
-export interface HubEntry extends CommonEntry {
+interface HubEntry extends CommonEntry {
   kind: 'musicgen' | 'classifier'
   source: Source & { generated: false }
   /** About what a pull fetches. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
-import type { MusicManifest } from '#shared/model/manifest.ts'
+import type { Precision } from '#shared/model/manifest.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import type { ModelFolder, OutputFile } from './model-folder.ts'
 
@@ -13,12 +13,10 @@ const pageBytes = 4096
 const dataTypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const
 export type DataType = keyof typeof dataTypes
 
-export type Precision = MusicManifest['precision']
-
 /** The name of a value in the graph; '' stands for an optional input that is left out. */
 export type Value = string
 /** A fixed size, or the name of one known only when the graph runs. */
-export type Dimension = number | string
+type Dimension = number | string
 export interface Port {
   name: string
   type: DataType
@@ -31,7 +29,7 @@ interface Subgraph {
   graph: object
 }
 /** Numbers are ints: floats are marked by `float`. */
-export type Attribute = number | number[] | string | { float: number } | Subgraph
+type Attribute = number | number[] | string | { float: number } | Subgraph
 
 /** A place in the graph: the names of the nodes added at it begin with its path. */
 export interface Scope {
@@ -56,7 +54,7 @@ export interface Scope {
   loop(options: LoopOptions): Value[]
 }
 
-export interface LoopOptions {
+interface LoopOptions {
   steps: Value
   /** Types of the carried values, in order; `initial` has their values before the first step. */
   carried: Port[]

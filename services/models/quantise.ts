@@ -1,5 +1,5 @@
 /** Weights of `bits` bits in blocks along the inputs, as com.microsoft.MatMulNBits takes them. */
-export interface QuantisedWeight {
+interface QuantisedWeight {
   /** [outputs, blocks, blockSize x bits / 8] unsigned, low half byte first; the middle of the range stands for zero. */
   packed: Uint8Array
   /** [outputs, blocks] */

@@ -29,7 +29,7 @@ interface Orderer {
 }
 
 /** `placed`: now, or by the same order before. `reused`: the key stands for another order. */
-export type Ordered =
+type Ordered =
   | { outcome: 'placed'; found: FoundJob }
   | { outcome: 'reused' }
   | { outcome: 'unknown' }

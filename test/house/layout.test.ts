@@ -16,6 +16,8 @@ interface Import {
   /** A path for what is ours, else the name of the package or of Node's module. */
   to: string
   ours: boolean
+  /** Empty: all that there is. */
+  names: string[]
 }
 
 const files = rooms.flatMap((room) => globSync(`${room}/**/*.{ts,js}`, { cwd: root })).sort()
@@ -24,12 +26,14 @@ const text = (file: string) => readFileSync(join(root, file), 'utf8')
 const imports = files.flatMap(importsOf)
 
 function importsOf(file: string): Import[] {
-  const statements = /^(?:import|export)\b[^'";]*?\bfrom\s+'([^']+)'|^import\s+'([^']+)'|\bimport\(\s*'([^']+)'/gm
-  return Array.from(text(file).matchAll(statements), ([, named, bare, dynamic]) => {
+  const statements = /^(?:import|export)\b([^'";]*?)\bfrom\s+'([^']+)'|^import\s+'([^']+)'|\bimport\(\s*'([^']+)'/gm
+  return Array.from(text(file).matchAll(statements), ([, clause = '', named, bare, dynamic]) => {
     const specifier = named ?? bare ?? dynamic!
-    if (specifier.startsWith('#')) return { from: file, to: specifier.slice(1), ours: true }
-    if (!specifier.startsWith('.')) return { from: file, to: specifier, ours: false }
-    return { from: file, to: relative(root, join(root, dirname(file), specifier)), ours: true }
+    const [, listed = ''] = /\{(.*)\}/s.exec(clause) ?? []
+    const names = Array.from(listed.matchAll(/(?:^|,)\s*(?:type )?(\w+)/g), ([, name]) => name!)
+    if (specifier.startsWith('#')) return { from: file, to: specifier.slice(1), ours: true, names }
+    if (!specifier.startsWith('.')) return { from: file, to: specifier, ours: false, names }
+    return { from: file, to: relative(root, join(root, dirname(file), specifier)), ours: true, names }
   })
 }
 
@@ -126,6 +130,22 @@ test('packages stay where they belong', () => {
       models.some((folder) => isWithin(each.from, folder)) &&
       (/^shared\/(aws|db)\//.test(each.to) || /^(@aws-sdk\/|sqs-consumer|mysql2|drizzle)/.test(each.to)),
   )
+})
+
+test('what is exported is imported', () => {
+  const importsTo = Map.groupBy(imports, ({ to }) => to)
+  const isImported = (file: string, name: string) =>
+    importsTo.get(file)?.some(({ names }) => names.length === 0 || names.includes(name))
+  const exports = /^export (?:async )?(?:function\*?|const|class|interface|type) (\w+)/gm
+  const unwanted = sources
+    // By apps, and by Lambda.
+    .filter((file) => !isWithin(file, 'services/api/client') && !file.endsWith('.lambda.ts'))
+    .flatMap((file) =>
+      Array.from(text(file).matchAll(exports), ([, name]) => name!)
+        .filter((name) => !isImported(file, name))
+        .map((name) => `${file} exports ${name}`),
+    )
+  none(unwanted, 'what no other file imports is not exported')
 })
 
 test('only what is started as a process reads the environment or exits', () => {

@@ -1,6 +1,6 @@
 import { h } from './dom.ts'
 
-export interface Bar {
+interface Bar {
   name: string
   /** What the name is written in, when that is not the page's language. */
   lang?: string

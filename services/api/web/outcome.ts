@@ -9,7 +9,7 @@ import { takeForm } from './take-form.ts'
 import { details, wallLabel } from './wall-label.ts'
 import { words } from './words.ts'
 
-export interface Outcome {
+interface Outcome {
   /** For those who do not see it. */
   news: string
   /** Belongs beside the picture; it has a heading of the second level. */

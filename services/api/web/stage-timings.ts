@@ -25,7 +25,7 @@ export function ceilingOf(value: number): number {
 }
 
 /** Where a part of a bar is; of a plot 1 wide and 1 high, with its origin above on the left. */
-export interface Bar {
+interface Bar {
   stage: Stage
   x: number
   y: number

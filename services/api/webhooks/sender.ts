@@ -3,7 +3,7 @@ import https from 'node:https'
 import { isIP } from 'node:net'
 import { guardLookup, unreachable } from './address.ts'
 
-export interface Message {
+interface Message {
   url: URL
   headers: Record<string, string>
   body: string
@@ -11,7 +11,7 @@ export interface Message {
 }
 
 /** What a receiver said; its words are of no interest, and are not read. */
-export interface Answer {
+interface Answer {
   status: number
   retryAfter: string | undefined
 }

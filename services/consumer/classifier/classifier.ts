@@ -5,7 +5,7 @@ import type { Graph, Tensor } from '../onnx/graph.ts'
 
 const known = [imageClassifier.genres, imageClassifier.styles, imageClassifier.embedding]
 
-export interface Ranked {
+interface Ranked {
   name: string
   /** Probability among the labels of its set. */
   score: number

@@ -9,7 +9,7 @@ export interface Raster {
 }
 
 /** Where a part of a picture lies: its left and upper edge, and the size of the whole. */
-export interface Part {
+interface Part {
   left: number
   top: number
   width: number
@@ -28,7 +28,7 @@ export interface Window {
   length: number
 }
 
-export type Kernel = ImageSpec['resample']
+type Kernel = ImageSpec['resample']
 
 /** Weights are fixed-point with this many fractional bits, so that a sum over pixels fits 32 bits. */
 const fractionBits = 22

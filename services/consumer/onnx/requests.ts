@@ -3,7 +3,7 @@ import { RetryableFailure } from '#shared/failure.ts'
 import type { Request } from './channel.ts'
 import type { WorkResponse } from './inference-child.ts'
 
-export type Answer = (WorkResponse & { type: 'answer' })['value']
+type Answer = (WorkResponse & { type: 'answer' })['value']
 
 interface Hearing {
   onProgress(fraction: number): void

@@ -14,7 +14,7 @@ import { seedOf } from './seed.ts'
 import type { Stopwatch } from './stopwatch.ts'
 
 /** What is to be played, and what was found in the picture. */
-export interface Score {
+interface Score {
   findings: Findings
   prompt: string
   seed: number

@@ -2,7 +2,7 @@
 const maxMilliseconds = 2 ** 32 - 1
 
 /** Of one try on a picture, in this order. */
-export type Stage = 'claim' | 'fetch' | 'classify' | 'generate' | 'store' | 'record'
+type Stage = 'claim' | 'fetch' | 'classify' | 'generate' | 'store' | 'record'
 
 export interface StageTime {
   stage: Stage

@@ -8,8 +8,6 @@ import type { Logger } from '#shared/logger.ts'
 import type { EndedTry, Observer } from '../pipeline/observer.ts'
 import { readTraceParent } from './trace-parent.ts'
 
-export type Traces = ReturnType<typeof createTraces>
-
 /** Spans that wait to be sent; more are dropped. */
 const maxQueueSize = 2048
 /** One line about a collector that is away, then silence for so long. */

@@ -3,7 +3,7 @@ import { DiskError } from '../disk.ts'
 import { HubError } from './hub-error.ts'
 
 /** Of a file's content: SHA-256 of what Git LFS keeps, else the id that Git itself gives it. */
-export interface Digest {
+interface Digest {
   algorithm: 'sha256' | 'git-sha1'
   hex: string
 }
@@ -14,7 +14,7 @@ export interface HubFile {
   digest: Digest
 }
 
-export interface HubOptions {
+interface HubOptions {
   /** Origin of the hub, such as https://huggingface.co. */
   endpoint: string
   /** Begins with hf_. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import Value from 'typebox/value'
 import { imageClassifier } from '#shared/model/graph.ts'
+import type { Precision } from '#shared/model/manifest.ts'
 import { ClassifierManifest } from '#shared/model/manifest.ts'
 import { openGraph } from '../../../../services/consumer/onnx/graph.ts'
 import { buildTowers } from '../../../../services/models/classifier/build-towers.ts'
@@ -12,7 +13,6 @@ import { openTextEmbedder } from '../../../../services/models/classifier/label-e
 import { type Labels, readLabels } from '../../../../services/models/classifier/labels.ts'
 import { writeTinyClip } from '../../../../services/models/classifier/tiny-clip.ts'
 import { openTowers, type Towers } from '../../../../services/models/classifier/towers.ts'
-import type { Precision } from '../../../../services/models/onnx-graph.ts'
 import { openCheckpoint } from '../../../../services/models/safetensors.ts'
 import clip from '../../../golden/clip.json' with { type: 'json' }
 import siglip from '../../../golden/siglip.json' with { type: 'json' }
