@@ -1,8 +1,8 @@
-import closeWithGrace from 'close-with-grace'
 import { Command } from 'commander'
 import { runCommandLine } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
+import { listenForInterruption } from '#shared/interruption.ts'
 import { bundlePage } from './bundle-page.ts'
 import { createPage } from './page.ts'
 import { createService, optionalSettings, serviceSettings } from './service.ts'
@@ -30,11 +30,21 @@ async function serve(): Promise<void> {
     throw error
   }
   start()
-  // A delay of 0 would be none at all.
-  const delay = Math.max(1, config.GRACE_SECONDS * 1000)
-  closeWithGrace({ delay, logger }, async ({ signal, err: error }) => {
-    if (error) logger.error({ err: error }, 'closing after an error')
-    else logger.info({ signal }, 'closing')
+  const { signal: stopping } = listenForInterruption(() => process.exit(1))
+  const end = async (status: number): Promise<void> => {
+    setTimeout(() => process.exit(1), config.GRACE_SECONDS * 1000)
     await close()
+    process.exit(status)
+  }
+  stopping.addEventListener('abort', () => {
+    logger.info('closing')
+    void end(0)
+  })
+  let isBroken = false
+  process.on('uncaughtException', (error) => {
+    logger.error({ err: error }, 'closing after an error')
+    if (isBroken) process.exit(1)
+    isBroken = true
+    void end(1)
   })
 }

@@ -4,10 +4,10 @@ import { runCommandLine, UsageError } from '#shared/command-line.ts'
 import { readConfig } from '#shared/config.ts'
 import { maxReceived, type Selection } from '#shared/dead-letters/collect.ts'
 import { createDeadLetterQueue } from '#shared/dead-letters/dead-letter-queue.ts'
+import { listenForInterruption } from '#shared/interruption.ts'
 import { createPathReader } from '#shared/user-path.ts'
 import { editBody } from './body-editor.ts'
 import { importLetters } from './import-letters.ts'
-import { listenForInterruption } from './interruption.ts'
 import { createMoveTask, type MoveTask, moveAll } from './move-task.ts'
 import {
   addFilters,

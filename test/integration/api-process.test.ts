@@ -58,7 +58,7 @@ after(async () => {
   await stack?.close()
 })
 
-test('told to stop, the server answers what is under way, ends every connection, and is gone', async (t) => {
+test('told to stop, as by a Ctrl-C that comes twice, the server answers what is under way, ends every connection, and is gone', async (t) => {
   const { api, origin } = await startServer(t)
   const agent = new Agent({ keepAlive: true })
   t.after(() => agent.destroy())
@@ -71,8 +71,11 @@ test('told to stop, the server answers what is under way, ends every connection,
   // Until it waits for the database.
   await sleep(300)
   const exit = once(api, 'exit')
-  api.kill('SIGTERM')
-  await once(unused.resume(), 'close')
+  const closed = once(unused.resume(), 'close')
+  api.kill('SIGINT')
+  await sleep(100)
+  api.kill('SIGINT')
+  await closed
   const { statusCode, headers } = await answer
   assert.equal(statusCode, 200)
   assert.equal(headers.connection, 'close')
@@ -88,7 +91,7 @@ test('told so twice, it is gone at once', async (t) => {
   await sleep(200)
   const exit = once(api, 'exit')
   api.kill('SIGTERM')
-  await sleep(50)
+  await sleep(600)
   api.kill('SIGTERM')
   assert.deepEqual(await exit, [1, null])
   await assert.rejects(answer)

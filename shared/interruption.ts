@@ -2,8 +2,8 @@
 const repeatedSignalMs = 500
 
 /**
- * `signal` is aborted by the first SIGINT, SIGTERM or SIGHUP, and by `interrupt`: what a command does with messages it ends
- * in order. A later one calls `endAtOnce`.
+ * `signal` is aborted by the first SIGINT, SIGTERM or SIGHUP, and by `interrupt`: what was begun is ended in order. A later
+ * one calls `endAtOnce`.
  */
 export function listenForInterruption(endAtOnce: () => void) {
   const controller = new AbortController()
