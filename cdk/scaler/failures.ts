@@ -2,7 +2,7 @@ import type { State } from './state.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
-/** So long does one wait at most when the cause is mended; and an alarm that counts the pods that end in an hour goes on until then. */
+/** How long a mended cause may go unnoticed: short enough that the alarm, which counts the pods of an hour, stays on until then. */
 const longestPauseMs = 10 * minuteMs
 
 type Failures = State['failures']

@@ -139,8 +139,8 @@ export function createJobs({ database }: { database: Database }) {
 
     /**
      * Takes a job that is queued, or whose holder's lease is over. `settled`: nothing is left to do. `held`: another
-     * holds it, for so long unless it renews.
-     * `unknown`: there is none. The token must be new: it tells a claim repeated after a lost connection from another's.
+     * holds it, for so long unless it renews. `unknown`: there is none. The token must be new: it tells a claim repeated
+     * after a lost connection from another's.
      */
     async claim(id: string, { token, leaseSeconds }: { token: string; leaseSeconds: number }): Promise<Claim> {
       const isFree = or(eq(jobs.state, 'queued'), and(eq(jobs.state, 'processing'), leaseIsOver))

@@ -29,7 +29,7 @@ const callerDigits = 16
 /** Different unknown keys from one address, until it has to wait. One and the same again is no guess. */
 const guessesPerMinute = 20
 
-/** By whose name it is counted what is asked for: the caller's, or the address where keys are not asked for. */
+/** The name that requests are counted by: the caller's, or the address where keys are not asked for. */
 export function accountOf(request: FastifyRequest): string {
   return request.caller === anyone ? request.ip : request.caller
 }

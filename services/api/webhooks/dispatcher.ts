@@ -44,7 +44,7 @@ export function createWebhooks({
   const busy = new Map<Endpoint, Promise<void>>()
   let alarm = new AbortController()
   let running: Promise<void> | undefined
-  /** Why the queue itself could not be worked off, at last. */
+  /** Why the queue itself could not be worked off, the last time. */
   let fault: unknown
 
   async function run(): Promise<void> {

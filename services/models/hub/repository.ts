@@ -28,7 +28,7 @@ export type Repository = ReturnType<typeof createRepository>
 /** Revisions of pull requests that are looked through, the latest first. */
 const maxPullRequests = 20
 
-/** A model repository of the hub, such as facebook/musicgen-small. Everything throws HubError. */
+/** A model repository of the hub, such as facebook/musicgen-small. Everything throws HubError, DiskError or the reason of its signal. */
 export function createRepository(name: string, { endpoint, token, silenceMilliseconds }: HubOptions) {
   const about = { hubUrl: endpoint, ...(token && { accessToken: token }) }
 
