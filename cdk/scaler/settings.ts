@@ -11,12 +11,15 @@ export const Limits = Type.Object(
     min_pods: Type.Integer({ minimum: 0, maximum: mostPods }),
     max_pods: Type.Integer({ minimum: 0, maximum: mostPods }),
     seconds_per_picture: Type.Number({ exclusiveMinimum: 0, description: 'Of one pod at full batches, as measured' }),
+    // Alarms tell of twice these times: CloudWatch looks back a day at most, and messages are kept for four.
     start_seconds: Type.Integer({
       minimum: 1,
+      maximum: 43_200,
       description: 'Until a pod takes work, as measured, and the minute until it is ordered',
     }),
     target_seconds: Type.Integer({
       minimum: 1,
+      maximum: 86_400,
       description: 'A backlog is to be gone after so long, above start_seconds',
     }),
     cool_down_seconds: Type.Integer({ minimum: 0, description: 'Pods are too many for so long before one goes' }),
