@@ -24,7 +24,8 @@ polling, by holding the call open (\`?wait=\`) or by a stream of server-sent eve
 
 Every error is a Problem (RFC 9457) with a stable \`code\`. A method that an address does not have is answered 405 with
 \`Allow\`, an address that does not exist 404, headers that are too long 431, and a request that does not arrive in time 408:
-all INVALID_REQUEST but the last, TIMEOUT. Whatever is answered 429 or 503 may be asked again after \`Retry-After\` seconds.`
+all INVALID_REQUEST but the last, TIMEOUT. Whatever is answered 429 or 503 may be asked again after \`Retry-After\` seconds.
+A connection on which more than 16 answers are awaited at once is closed.`
 
 const tags = [
   { name: 'Results', description: 'Where the work on a picture stands, and what came of it' },

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { sendProblem } from './problem.ts'
@@ -13,6 +14,8 @@ declare module 'fastify' {
 export type Observe = (request: FastifyRequest, ended: { status: number; seconds: number }) => void
 
 const clientGone = 499
+/** Answers that one connection may be owed at once. */
+const maxOwed = 16
 const idleCheckMs = 50
 /** Of a request that is to be answered at once, beyond what the database and the bucket are waited for. */
 const timeoutSeconds = 20
@@ -22,15 +25,27 @@ const lateCheckMs = 1_000
  * Follows every request to its end, and answers for a handler that takes too long: by one look at all of them, where
  * Fastify's handlerTimeout costs each a timer and a signal of its own, a fifth of the requests per second. Once the server
  * closes, it ends each connection that has none under way: Node would keep those that have just been opened, or whose
- * request ends after that moment. Returns how many are in flight.
+ * request ends after that moment. And it ends a connection that asks again and again without reading what it is answered,
+ * of which Node would have all in memory. Returns how many are in flight.
  */
 export function watchTraffic(app: FastifyInstance, observe: Observe): () => number {
   /** When they began. */
   const inFlight = new Map<FastifyReply, number>()
   const sockets = new Set<Socket>()
+  const owed = new WeakMap<Socket, number>()
+
+  // Before Fastify, which runs no hook for what is no address.
+  app.server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const count = (owed.get(socket) ?? 0) + 1
+    owed.set(socket, count)
+    if (count > maxOwed) socket.destroy()
+    response.once('close', () => owed.set(socket, owed.get(socket)! - 1))
+  })
 
   app.addHook('onRequest', (request, reply, next) => {
     const { raw } = reply
+    // Node still gives out what had come on it, and never says of it that it has closed.
+    if (request.raw.socket.destroyed) return
     const begun = performance.now()
     inFlight.set(reply, begun)
     raw.once('close', () => {
@@ -50,8 +65,7 @@ export function watchTraffic(app: FastifyInstance, observe: Observe): () => numb
     for (const reply of inFlight.keys()) if (!reply.raw.headersSent) reply.header('connection', 'close')
     if (!app.server.listening) return
     const timer = setInterval(() => {
-      const busy = new Set(Array.from(inFlight.keys(), ({ raw }) => raw.socket))
-      for (const socket of sockets) if (!busy.has(socket)) socket.destroySoon()
+      for (const socket of sockets) if (!owed.get(socket)) socket.destroySoon()
     }, idleCheckMs)
     app.server.once('close', () => clearInterval(timer))
   })

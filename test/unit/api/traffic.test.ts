@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -60,6 +60,41 @@ test('closing lets what is under way finish, and ends the connections that clien
   assert.equal(response.headers.connection, 'close')
   response.resume()
   await Promise.all([closed, idleEnd])
+})
+
+for (const path of ['/slow', '/nothing', '/%']) {
+  test(`a connection that asks for ${path} again and again and reads nothing is ended, and others are answered`, async (t) => {
+    const { app, url, inFlight, observed, release } = await start(t)
+    const socket = connect(Number(new URL(url).port), '127.0.0.1').pause()
+    socket.on('error', () => {})
+    t.after(() => socket.destroy())
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_000))
+    const [served] = (await once(app.server, 'connection')) as [Socket]
+    if (!served.closed) await once(served, 'close')
+    await until(() => inFlight() === 0)
+    assert.ok(observed.length <= 16, `${observed.length} were answered`)
+    release()
+    assert.equal((await fetch(`${url}/slow`)).status, 200)
+  })
+}
+
+test('a connection may be owed sixteen answers, and is given them in order', async (t) => {
+  const { url, inFlight, release } = await start(t)
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  const paths = Array.from({ length: 16 }, (_, i) => (i % 2 ? '/slow' : '/nothing'))
+  socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''))
+  await until(() => inFlight() > 0)
+  release()
+  let answers = ''
+  const statuses = () => Array.from(answers.matchAll(/HTTP\/1\.1 (\d+)/g), ([, status]) => status)
+  for await (const bytes of socket) {
+    answers += bytes
+    if (statuses().length === paths.length) break
+  }
+  assert.deepEqual(
+    statuses(),
+    paths.map((path) => (path === '/slow' ? '200' : '404')),
+  )
 })
 
 async function start(t: TestContext) {
