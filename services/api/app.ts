@@ -71,8 +71,11 @@ const requestTimeout = 10_000
 const bodyLimit = 64 * 1024
 /** An image key of 1,024 bytes, each percent-encoded. */
 const maxParamLength = 3 * 1024
-/** Node's HTTP: what is late is looked for this often, and a missing Host is answered by us. */
-const http = { connectionsCheckingInterval: 2_000, requireHostHeader: false }
+/**
+ * Node's HTTP: what is late is looked for this often, a body is waited for as long as the longer of its two timeouts says,
+ * and a missing Host is answered by us.
+ */
+const http = { connectionsCheckingInterval: 2_000, headersTimeout: requestTimeout, requireHostHeader: false }
 
 /** Builds the API, which then listens where its caller says. */
 export async function createApp({
