@@ -68,6 +68,8 @@ export interface AppOptions {
 }
 
 const requestTimeout = 10_000
+/** Of silence on a connection, above the longest that we keep ourselves: who reads nothing for so long is gone. */
+const connectionTimeout = 90_000
 const bodyLimit = 64 * 1024
 /** An image key of 1,024 bytes, each percent-encoded. */
 const maxParamLength = 3 * 1024
@@ -109,6 +111,7 @@ export async function createApp({
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     requestTimeout,
+    connectionTimeout,
     bodyLimit,
     routerOptions: { maxParamLength },
     http,

@@ -25,6 +25,9 @@ const theme = '.swagger-ui .topbar .download-url-wrapper { display: none }'
  */
 export function documentationRoutes({ onLambda }: { onLambda: boolean }): FastifyPluginAsync {
   return async (app) => {
+    let text: string | undefined
+    // The one document that is answered here is made text of once: a new one for each answer is much memory for who reads none.
+    app.setReplySerializer((document) => (text ??= JSON.stringify(document)))
     app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
     if (onLambda) return
     await app.register(swaggerUi, {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -25,6 +26,26 @@ test('what has not come within ten seconds, its body included, is answered 408',
   const seconds = (performance.now() - begun) / 1000
   for (const answer of answers) assert.match(answer, /^HTTP\/1\.1 408 .*"code":"TIMEOUT"/s)
   assert.ok(seconds > 9 && seconds < 30, `${seconds} s`)
+})
+
+test('who reads nothing of what it asked for is cut off, later than any call is held', async (t) => {
+  const { app, open } = await start(t)
+  assert.ok(app.server.timeout > 80_000)
+  app.server.timeout = 200
+  const socket = open().pause()
+  socket.write('GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(16))
+  const [served] = (await once(app.server, 'connection')) as [Socket]
+  await once(served, 'close')
+})
+
+test('the description is made text of once, however often it is asked for', async (t) => {
+  const { app } = await start(t)
+  let times = 0
+  Object.assign(app.swagger(), { toJSON: () => `text ${++times}` })
+  for (const url of ['/openapi.json', '/docs/json', '/openapi.json']) {
+    const { headers, body } = await app.inject(url)
+    assert.deepEqual([headers['content-type'], body], ['application/json; charset=utf-8', '"text 1"'])
+  }
 })
 
 async function start(t: TestContext) {
