@@ -42,3 +42,28 @@ test('other takes are led to though other keys that begin so fill the list, and 
     assert.ok(left.length === 0 || left.length > 190, 'not all of a list is read')
   }
 })
+
+test('a prompt of spaces alone is none: the browser asks for one', async () => {
+  const results = fakeResults()
+  results.set(succeededJob(key))
+  await promenade.visit({ results }, async ({ page, app, expectTrouble }) => {
+    expectTrouble(/amazonaws/)
+    app.server.on('request', ({ method }) => assert.equal(method, 'GET'))
+    await page.goto(`/${resultAddress({ key })}`)
+    const prompt = page.getByLabel(en.result.prompt)
+    await prompt.fill(' \n ')
+    await page.getByRole('button', { name: en.result.order }).click()
+    assert.deepEqual(await page.evaluate('[document.activeElement.id, document.activeElement.validity.valueMissing]'), [
+      'prompt',
+      true,
+    ])
+  })
+})
+
+test('a key that can have no result leads to the page that takes pictures', async () => {
+  await promenade.visit({}, async ({ page }) => {
+    await page.goto('/#/results/uploads/a/../b.jpg')
+    await page.getByRole('alert').getByText(en.errors.RESULT_NOT_FOUND).waitFor()
+    await page.getByRole('link', { name: en.result.chooseAnother }).waitFor()
+  })
+})

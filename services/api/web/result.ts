@@ -1,5 +1,6 @@
 import { PromenadeError, type Result } from '../client/client.ts'
 import { isFinal } from '../client/results.ts'
+import { hasAddress } from './address.ts'
 import { h } from './dom.ts'
 import { faultOf } from './fault.ts'
 import { follow } from './follow.ts'
@@ -45,6 +46,7 @@ export async function showResult({ main, key, parameters, session, signal }: Vie
   }
   let last: Result
   try {
+    if (!hasAddress(key)) throw new PromenadeError('RESULT_NOT_FOUND', 'No picture has this key', { retryable: false })
     last = await follow({ key, version, take, session, signal, onResult, onLost })
   } catch (error) {
     work.remove()

@@ -14,7 +14,7 @@ export function takeForm(result: Result, { session, signal }: { session: Session
   const { prompt, duration_seconds: seconds } = result.music!
   const promptField = h(
     'textarea',
-    { id: 'prompt', rows: 4, maxlength: maxPromptLength, required: true, lang: 'en' },
+    { id: 'prompt', rows: 4, maxlength: maxPromptLength, required: true, lang: 'en', onchange: trim },
     prompt,
   )
   const seedField = h('input', {
@@ -31,6 +31,11 @@ export function takeForm(result: Result, { session, signal }: { session: Session
   /** The same order sent again, after an answer was lost, is not another take. */
   let last = { order: '', idempotencyKey: '' }
   let isOrdering = false
+
+  /** Spaces alone are no prompt, which the browser then asks for. */
+  function trim(): void {
+    promptField.value = promptField.value.trim()
+  }
 
   async function submit(event?: Event): Promise<void> {
     event?.preventDefault()
