@@ -18,11 +18,13 @@ const backoff = { firstMs: 500, mostMs: 15_000 }
 
 /**
  * Tells the result now and whenever it changes, until it has ended, however long that takes and however often the
- * connection is lost. Throws what trying again does not help against, and the signal's reason.
+ * connection is lost. A page that nobody sees holds none: a browser has few of them for all its tabs. Throws what trying
+ * again does not help against, and the signal's reason.
  */
 export async function follow({ key, version, take, session, signal, onResult, onLost }: Following): Promise<Result> {
   let last: Result | undefined
   for (let failures = 0; ; ) {
+    while (document.hidden) await until('visibilitychange', signal)
     const round = new AbortController()
     let interruption: unknown
     const interrupt = (reason: unknown) => {
@@ -32,6 +34,7 @@ export async function follow({ key, version, take, session, signal, onResult, on
     const bound = { signal: round.signal }
     signal.addEventListener('abort', interrupt, bound)
     addEventListener('online', interrupt, bound)
+    addEventListener('visibilitychange', interrupt, bound)
     const offline = (event: Event) => {
       onLost(undefined)
       interrupt(event)
@@ -58,15 +61,15 @@ export async function follow({ key, version, take, session, signal, onResult, on
       // One connection may be lost by chance, and the next be there at once; not so when the service asks for time.
       if (failures > 1 || error.retryAfterSeconds) onLost(error)
       const milliseconds = Math.min(backoff.firstMs * 2 ** (failures - 1), backoff.mostMs)
-      await untilOnline(Math.max(milliseconds, (error.retryAfterSeconds ?? 0) * 1000), signal)
+      await until('online', signal, Math.max(milliseconds, (error.retryAfterSeconds ?? 0) * 1000))
     } finally {
       round.abort()
     }
   }
 }
 
-/** Or so many milliseconds. */
-function untilOnline(milliseconds: number, signal: AbortSignal): Promise<void> {
+/** The window hears of it, or so many milliseconds have passed. */
+function until(type: 'online' | 'visibilitychange', signal: AbortSignal, milliseconds?: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const ended = new AbortController()
     const end = () => {
@@ -75,8 +78,8 @@ function untilOnline(milliseconds: number, signal: AbortSignal): Promise<void> {
       if (signal.aborted) reject(signal.reason)
       else resolve()
     }
-    const timer = setTimeout(end, milliseconds)
-    addEventListener('online', end, { signal: ended.signal })
+    const timer = milliseconds === undefined ? undefined : setTimeout(end, milliseconds)
+    addEventListener(type, end, { signal: ended.signal })
     signal.addEventListener('abort', end, { signal: ended.signal })
   })
 }

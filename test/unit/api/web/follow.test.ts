@@ -12,9 +12,10 @@ import { startTcpProxy } from '../../../tcp-proxy.ts'
 
 const key = 'uploads/a.jpg'
 
-// A window hears of `online` and `offline`.
+// A window hears of `online` and `offline`, and of what its document tells.
 const window = new EventTarget()
-Object.assign(globalThis, { addEventListener: window.addEventListener.bind(window) })
+const document = { hidden: false }
+Object.assign(globalThis, { addEventListener: window.addEventListener.bind(window), document })
 
 for (const onLambda of [true, false]) {
   test(`work is followed to its end without a word of lost connections${onLambda ? ' on AWS Lambda' : ''}`, async (t) => {
@@ -42,6 +43,41 @@ for (const onLambda of [true, false]) {
     assert.deepEqual(lost, [])
   })
 }
+
+test('who does not see the page holds no connection, and is told of all that has come meanwhile when it is seen again', async (t) => {
+  const results = fakeResults()
+  results.set(foundJob(key, { updatedAt: new Date() }))
+  const app = await createApp(apiOptions({ results }))
+  t.after(() => app.close())
+  let open = 0
+  app.server.on('request', (_request, response) => {
+    open++
+    response.on('close', () => open--)
+  })
+  const baseUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+  const see = (isSeen: boolean) => {
+    document.hidden = !isSeen
+    window.dispatchEvent(new Event('visibilitychange'))
+  }
+  t.after(() => see(true))
+  const seen: string[] = []
+  const ended = follow({
+    ...{ key, version: undefined, take: 0, signal: t.signal },
+    session: { with: (use) => use(createPromenadeClient({ baseUrl }) as never) } as Session,
+    onResult: ({ status }) => seen.push(status),
+    onLost: () => assert.fail('nothing is lost'),
+  })
+  while (seen.length < 1) await sleep(10)
+  see(false)
+  while (open > 0) await sleep(10)
+  results.set(succeededJob(key, { updatedAt: new Date() }))
+  await sleep(300)
+  see(false)
+  assert.deepEqual([open, seen], [0, ['queued']])
+  see(true)
+  await ended
+  assert.deepEqual(seen, ['queued', 'succeeded'])
+})
 
 test('where no more calls are held for the key, work is followed all the same, and nothing is said to be away', async (t) => {
   const results = fakeResults()
