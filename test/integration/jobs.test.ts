@@ -251,6 +251,18 @@ test('a dead letter sent again has its job begin anew, once per failure and for 
   assert.equal((await rowOf(id)).state, 'succeeded')
 })
 
+test('a later take that failed begins anew for the failure that its dead letter names, and for no other', async () => {
+  const take = laterTake(uploadOf('uploads/reopened.jpg'), 1)
+  const { id } = take
+  await database.run((db) => db.insert(jobsTable).values(take))
+  await jobs.claim(id, { token: 'first', leaseSeconds })
+  await jobs.fail({ id, token: 'first', code: 'GENERATION_FAILED', message: 'no luck', retryable: true })
+  await jobs.reopen(id, 'another')
+  assert.equal(await jobs.state(id), 'failed')
+  await jobs.reopen(id, 'first')
+  assert.equal(await jobs.state(id), 'queued')
+})
+
 test('a dead letter of an older event leaves the order of versions as it is', async () => {
   const key = 'uploads/replayed late.jpg'
   const id = await jobs.receive(uploadOf(key, { sequencer: '0B' }))
