@@ -61,9 +61,22 @@ test('a cursor is taken with the filters that it came with', async (t) => {
   assert.deepEqual(list.asked[0]!.after, last)
 })
 
+const all = { state: 'failed', genre: 'a', style: 'b', prefix: 'uploads/c', since: '2026-01-02T00:00:00Z' } as const
+const others = { state: 'queued', genre: 'b', style: 'c', prefix: 'uploads/d', since: '2026-01-01T00:00:00Z' }
+const cursorOfAll = writeCursor(last, { ...all, since: new Date(all.since) })
+
+for (const [name, value] of Object.entries(others)) {
+  test(`a cursor is not taken with another ${name} than it came with`, async (t) => {
+    const list = await start(t, { found: [], next: undefined })
+    const ask = (filters: Record<string, string>) =>
+      list.get(`/v1/results?${new URLSearchParams({ ...filters, cursor: cursorOfAll })}`)
+    assert.equal((await ask({ ...all, [name]: value })).statusCode, 400)
+    assert.equal((await ask(all)).statusCode, 200)
+  })
+}
+
 for (const [name, query] of [
   ['a cursor without its filters', `cursor=${cursor}`],
-  ['a cursor with other filters', `state=queued&cursor=${cursor}`],
   ['a cursor with more filters', `state=failed&genre=a&cursor=${cursor}`],
   ['a cursor with a later time', `state=failed&cursor=${Buffer.from('zzz').toString('base64url')}${cursor.slice(4)}`],
   ['a cursor after all times', `cursor=${writeCursor({ ...last, createdAt: new Date(2 ** 48 - 1) }, {})}`],
