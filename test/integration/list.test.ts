@@ -188,6 +188,27 @@ test('new jobs that come between two pages move nothing', async () => {
   )
 })
 
+test('a job that leaves a state while those in it are listed is in it or is not listed', async () => {
+  const job = laterTake(uploadOf('uploads/moving.jpg'), 1)
+  await database.run((db) => db.insert(jobsTable).values(job))
+  let listing = true
+  const moving = (async () => {
+    for (let moves = 1; listing; moves++) {
+      const state = moves % 2 ? 'processing' : 'queued'
+      await database.run((db) => db.update(jobsTable).set({ state }).where(eq(jobsTable.id, job.id)))
+    }
+  })()
+  try {
+    for (let lists = 0; lists < 100; lists++) {
+      const { found } = await results.list({ filters: { state: 'queued', prefix: 'uploads/moving' }, limit: 1 })
+      for (const { job } of found) assert.equal(job.state, 'queued')
+    }
+  } finally {
+    listing = false
+    await moving
+  }
+})
+
 test("other buckets' jobs are not listed, and an analysis comes with its job, of each take", async () => {
   const jobs = createJobs({ database })
   const foreign = uploadOf('uploads/foreign/a.jpg', { bucket: 'another' })

@@ -114,6 +114,14 @@ test('events become deliveries all or none', async (t) => {
   assert.equal(receiver.verified().length, 2)
 })
 
+test('of three that turn the same events into deliveries one does', async () => {
+  for (let round = 0; round < 20; round++) {
+    await fail(`turned-${round}`)
+    await Promise.all([1, 2, 3].map(() => queue.fanOut(() => ({ payload: '{}', endpoints: ['a'] }))))
+    assert.equal((await queue.claim('a', 8)).length, 1)
+  }
+})
+
 test('a dispatcher that closes gives back at once what it could not finish', async (t) => {
   const receiver = await startReceiver(t, ['hang', 200])
   await succeed('given-back')

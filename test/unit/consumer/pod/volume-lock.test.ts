@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -90,6 +90,18 @@ test('who comes back from a long pause takes the lock away from nobody', async (
   const last = first === 'second' ? 'third' : 'second'
   assert.deepEqual(order, [`${first} begins`, `${first} ends`, `${last} begins`, `${last} ends`])
   assert.equal(existsSync(path), false)
+})
+
+test('who has lost it does not renew it for its successor', async () => {
+  await createLock().hold(never, async () => {
+    await mkdir(join(path, 'taken-over-1'))
+    // One renewal may be under way.
+    await sleep(50)
+    const { mtimeMs } = await stat(path)
+    await sleep(100)
+    assert.equal((await stat(path)).mtimeMs, mtimeMs)
+  })
+  assert.equal(existsSync(path), true)
 })
 
 test('who is told to stop waits no more', async () => {

@@ -22,11 +22,11 @@ test('messages are renewed for as long as they are held, in batches, and given b
   assert.deepEqual(calls, [])
 })
 
-test('a message that cannot be renewed is held no more when its time is over', async (t) => {
+test('a message that cannot be renewed is held no more when its time is over, from when it was asked for', async (t) => {
   for (const answer of [{ gone: true }, { error: new Error('away') }]) {
-    const { hold, pass } = build(t, { messages: 1, ...answer })
+    const { hold, pass } = build(t, { messages: 1, answerSeconds: 5, ...answer })
     await hold.receive()
-    await pass(119)
+    await pass(114)
     hold.check('0')
     await pass(2)
     assert.throws(() => hold.check('0'), /another may have it/)
@@ -51,7 +51,15 @@ test('a message received twice is answered for by its later receipt', async (t) 
   await hold.giveBack()
 })
 
-function build(t: TestContext, options: { messages: number; gone?: boolean; error?: Error; twice?: boolean }) {
+interface Options {
+  messages: number
+  answerSeconds?: number
+  gone?: boolean
+  error?: Error
+  twice?: boolean
+}
+
+function build(t: TestContext, options: Options) {
   t.mock.timers.reset()
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const calls: { handles: number; seconds: number }[] = []
@@ -62,6 +70,7 @@ function build(t: TestContext, options: { messages: number; gone?: boolean; erro
   const hold = createHold({
     queue: {
       receive: async () => {
+        time += (options.answerSeconds ?? 0) * 1000
         const first = ids.splice(0, 10)
         const batch = first.length ? first : again.splice(0, 10)
         return batch.map((id) => ({ MessageId: id, ReceiptHandle: first.length ? id : `later-${id}` }))
