@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { DeleteMessageCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs'
 import { pino } from 'pino'
@@ -24,6 +23,7 @@ import { startStack } from '../services/local/stack.ts'
 import { apiOptions } from './api-options.ts'
 import { drawPicture } from './picture.ts'
 import { createStubInference, promptWords } from './stub-inference.ts'
+import { until } from './until.ts'
 
 export type WholeStack = Awaited<ReturnType<typeof startWholeStack>>
 
@@ -200,15 +200,5 @@ export async function startWholeStack(options: Partial<AppOptions> = {}) {
       sqs.destroy()
       await stack.close()
     },
-  }
-}
-
-export async function until<T>(ask: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    const answer = await ask()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
-    await sleep(20)
   }
 }

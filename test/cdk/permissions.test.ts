@@ -29,11 +29,11 @@ import { type Stack as LocalStack, startStack } from '../../services/local/stack
 import { drawPicture } from '../picture.ts'
 import { type Call, startRecordingProxy } from '../recording-proxy.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
+import { until } from '../until.ts'
 import { testStage } from './synthesise.ts'
 
 const dlqMain = fileURLToPath(new URL('../../services/dlq/main.ts', import.meta.url))
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
-const patienceMs = 30_000
 const unavailable = { status: 503, body: { message: 'away' } }
 
 let local: LocalStack
@@ -206,14 +206,6 @@ async function moveAndInterrupt(): Promise<void> {
   await sleep(500)
   child.kill('SIGINT')
   await exit
-}
-
-async function until(holds: () => Promise<unknown>): Promise<void> {
-  const deadline = Date.now() + patienceMs
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, 'it takes too long')
-    await sleep(50)
-  }
 }
 
 /** That each call is allowed, and each action of each statement was called. */

@@ -13,7 +13,7 @@ import type { Result } from '#shared/contract/result.ts'
 import { modelFormat } from '#shared/model/manifest.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
-import { until } from '../whole-stack.ts'
+import { until } from '../until.ts'
 import { signingHelper, workerIdentity } from '../worker-identity.ts'
 import { buildImage, type Image } from './build.ts'
 

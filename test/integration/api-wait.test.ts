@@ -16,6 +16,7 @@ import { type Stack, startStack } from '../../services/local/stack.ts'
 import { apiOptions } from '../api-options.ts'
 import { analysisOf, uploadOf } from '../job.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
+import { until } from '../until.ts'
 
 const leaseSeconds = 60
 const agent = new Agent({ maxSockets: 1_000 })
@@ -212,7 +213,7 @@ async function hold(key: string, version = 'e1') {
 /** The watcher has looked at least so often since. */
 async function looked(times = 1): Promise<void> {
   const asked = app.asked.count + times
-  while (app.asked.count < asked) await sleep(10)
+  await until(() => app.asked.count >= asked)
 }
 
 async function open(path: string, headers: Record<string, string>, { address } = app): Promise<IncomingMessage> {
@@ -227,7 +228,7 @@ async function open(path: string, headers: Record<string, string>, { address } =
 async function told(stream: IncomingMessage, what: RegExp): Promise<string> {
   let heard = ''
   stream.on('data', (piece) => (heard += piece))
-  while (!what.test(heard)) await sleep(10)
+  await until(() => what.test(heard))
   return heard
 }
 

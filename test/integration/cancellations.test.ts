@@ -8,7 +8,8 @@ import { Problem, Result } from '#shared/contract/result.ts'
 import { webhookEvents } from '#shared/db/schema.ts'
 import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { analysisOf, uploadOf } from '../job.ts'
-import { startWholeStack, until, type WholeStack } from '../whole-stack.ts'
+import { until } from '../until.ts'
+import { startWholeStack, type WholeStack } from '../whole-stack.ts'
 
 const path = '/v1/cancellations'
 const leaseSeconds = 60

@@ -15,6 +15,7 @@ import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { drawPicture } from '../picture.ts'
 import { createStubInference } from '../stub-inference.ts'
 import { startTcpProxy } from '../tcp-proxy.ts'
+import { until } from '../until.ts'
 import {
   acknowledge,
   countRows,
@@ -29,7 +30,6 @@ import {
   sqs,
   stack,
   startConsumer,
-  until,
   upload,
   withConsumer,
 } from './consumer-fixture.ts'

@@ -1,5 +1,4 @@
 import { after, before } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import {
   DeleteMessageCommand,
@@ -22,9 +21,9 @@ import type { Inference } from '../../services/consumer/pipeline/music-maker.ts'
 import { consumerSettings } from '../../services/consumer/setting-names.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
+import { until } from '../until.ts'
 
 // Each file of tests that imports this has a stack of its own.
-const patienceMs = 20_000
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 
 export let stack: Stack
@@ -160,14 +159,4 @@ export async function countRows(key: string): Promise<number> {
       .where(eq(jobsTable.imageKey, key)),
   )
   return rows.length
-}
-
-export async function until<T>(ask: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    const answer = await ask()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
-    await sleep(20)
-  }
 }

@@ -16,7 +16,7 @@ import { startDatabase } from '../../services/local/database.ts'
 import { region, startEmulator } from '../../services/local/emulator.ts'
 import { isRunning } from '../is-running.ts'
 import { buildTinyModels } from '../tiny-models.ts'
-import { until } from '../whole-stack.ts'
+import { until } from '../until.ts'
 
 const entry = fileURLToPath(new URL('../../services/consumer/main.ts', import.meta.url))
 

@@ -9,7 +9,8 @@ import Value from 'typebox/value'
 import { createQueue, type Queue } from '#shared/aws/queue.ts'
 import { DeadLetters, Replays } from '../../services/api/routes/dead-letters.ts'
 import { badPictures } from '../picture.ts'
-import { startWholeStack, until, type WholeStack } from '../whole-stack.ts'
+import { until } from '../until.ts'
+import { startWholeStack, type WholeStack } from '../whole-stack.ts'
 
 const dlqMain = fileURLToPath(new URL('../../services/dlq/main.ts', import.meta.url))
 

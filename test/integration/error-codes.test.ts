@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import { pino } from 'pino'
@@ -28,9 +27,9 @@ import { apiOptions } from '../api-options.ts'
 import { badPictures, drawPicture } from '../picture.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
+import { until } from '../until.ts'
 import { userMessageFault } from '../user-message.ts'
 
-const patienceMs = 20_000
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 const maxAttempts = 2
 
@@ -372,13 +371,5 @@ async function takeDeadLetters(): Promise<Record<string, string | undefined>[]> 
     const attributes = Object.entries(message.MessageAttributes ?? {})
     letters.push(Object.fromEntries(attributes.map(([name, { StringValue }]) => [name, StringValue])))
     await sqs.send(new DeleteMessageCommand({ QueueUrl: stack.env.DLQ_URL, ReceiptHandle: message.ReceiptHandle }))
-  }
-}
-
-async function until(ask: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + patienceMs
-  while (!(await ask())) {
-    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
-    await sleep(20)
   }
 }

@@ -17,6 +17,7 @@ import { complaints } from '../faults/run.ts'
 import { runScenario } from '../faults/scenario.ts'
 import { drawPicture } from '../picture.ts'
 import { buildTinyModels } from '../tiny-models.ts'
+import { until } from '../until.ts'
 
 let stack: Stack
 let modelDir: string
@@ -89,14 +90,6 @@ async function inTheMidst(name: string, happen: (slot: ConsumerSlot) => Promise<
 async function countComposing(name: string): Promise<number> {
   const isComposing = and(eq(jobs.stage, 'composing'), like(jobs.imageKey, `uploads/${name} %`))
   return database.run((db) => db.$count(jobs, isComposing))
-}
-
-async function until(ask: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000
-  while (!(await ask())) {
-    assert.ok(Date.now() < deadline, `not so within 20 s: ${ask}`)
-    await sleep(20)
-  }
 }
 
 test('a short run of every kind of fault loses nothing and does nothing twice', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operations } from '../../services/api/routes/operations.ts'
-import { startWholeStack, until, type WholeStack } from '../whole-stack.ts'
+import { until } from '../until.ts'
+import { startWholeStack, type WholeStack } from '../whole-stack.ts'
 
 let stack: WholeStack
 

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { after, before, beforeEach } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -37,9 +36,9 @@ import { addReconcile } from '../../services/dlq/reconcile.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
+import { until } from '../until.ts'
 
 // Each file of tests that imports this has a stack of its own.
-const patienceMs = 20_000
 export const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
 /** Nothing in a test is old. */
 export const atOnce = ['--older-than', '0s', '--rate', '10000']
@@ -268,13 +267,5 @@ export async function assertWhole(keys: string[]): Promise<void> {
     assert.deepEqual([analysis!.musicBytes, analysis!.musicSha256], [wav.length, sha256], key)
     const { durationSeconds, prompt, seed, musicModel: model, musicModelRevision: revision } = analysis!
     assert.deepEqual([durationSeconds, { prompt, seed, model, revision }], [seconds, JSON.parse(comment!)], key)
-  }
-}
-
-async function until(ask: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + patienceMs
-  while (!(await ask())) {
-    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
-    await sleep(20)
   }
 }

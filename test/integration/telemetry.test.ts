@@ -5,7 +5,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
@@ -19,6 +18,7 @@ import { readAttribute, startOtlpCollector } from '../otlp-collector.ts'
 import { drawPicture } from '../picture.ts'
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts'
 import { buildTinyModels } from '../tiny-models.ts'
+import { until } from '../until.ts'
 
 // One consumer as it is deployed, seen only through its port, its log and what it sends. The tests follow one another.
 
@@ -232,14 +232,4 @@ async function job(key: string) {
 
 async function reaches(key: string, state: string): Promise<void> {
   await until(async () => (await job(key))?.state === state)
-}
-
-async function until<T>(ask: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    const answer = await ask()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
-    await sleep(50)
-  }
 }

@@ -8,6 +8,7 @@ import { createWebhookQueue } from '#shared/db/webhooks.ts'
 import { createWebhooks } from '../../services/api/webhooks/dispatcher.ts'
 import { startApi } from '../../services/local/processes.ts'
 import { bucket } from '../job.ts'
+import { until } from '../until.ts'
 import { watchDatabase } from '../watched-database.ts'
 import {
   database,
@@ -24,7 +25,6 @@ import {
   server,
   startReceiver,
   succeed,
-  until,
   waiting,
   webhooksOf,
 } from './webhooks-fixture.ts'

@@ -165,7 +165,3 @@ export async function delivery() {
 export async function waiting(): Promise<number> {
   return database.run(async (db) => (await db.$count(webhookEvents)) + (await db.$count(webhookDeliveries)))
 }
-
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10))
-}

@@ -10,6 +10,7 @@ import { createWebhooks } from '../../services/api/webhooks/dispatcher.ts'
 import { readEndpoints } from '../../services/api/webhooks/endpoint.ts'
 import { createSender } from '../../services/api/webhooks/sender.ts'
 import { bucket, uploadOf } from '../job.ts'
+import { until } from '../until.ts'
 import {
   cancel,
   database,
@@ -25,7 +26,6 @@ import {
   secret,
   startReceiver,
   succeed,
-  until,
   waiting,
   webhooksOf,
 } from './webhooks-fixture.ts'

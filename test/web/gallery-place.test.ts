@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import type { Result } from '#shared/contract/result.ts'
 import { galleryAddress } from '../../services/api/web/address.ts'
 import { en } from '../../services/api/web/words/en.ts'
-import { until } from '../whole-stack.ts'
+import { until } from '../until.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
 import { resultKey } from './visitor.ts'
 

@@ -7,7 +7,7 @@ import { en } from '../../services/api/web/words/en.ts'
 import { ko } from '../../services/api/web/words/ko.ts'
 import { drawPicture } from '../picture.ts'
 import { createStubInference } from '../stub-inference.ts'
-import { until } from '../whole-stack.ts'
+import { until } from '../until.ts'
 import { expectSuitable } from './browser.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
 

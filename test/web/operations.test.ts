@@ -7,7 +7,7 @@ import { resultAddress } from '../../services/api/web/address.ts'
 import { en } from '../../services/api/web/words/en.ts'
 import { ko } from '../../services/api/web/words/ko.ts'
 import { badPictures } from '../picture.ts'
-import { until } from '../whole-stack.ts'
+import { until } from '../until.ts'
 import { expectSuitable } from './browser.ts'
 import { openPromenade, type Promenade } from './promenade.ts'
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { reportOf } from '../../../cdk/scaler/report.ts'
 import { revisionOf, runRound } from '../../../cdk/scaler/round.ts'
 import { createRunpod, RunpodError } from '../../../cdk/scaler/runpod.ts'
 import type { Limits } from '../../../cdk/scaler/settings.ts'
 import type { State } from '../../../cdk/scaler/state.ts'
 import { problem, startFakeRunpod } from '../../fake-runpod.ts'
+import { until } from '../../until.ts'
 
 const apiKey = 'rpa_a-key-that-nobody-sees'
 const now = Date.parse('2026-03-04T12:00:00Z')
@@ -113,7 +113,7 @@ test('a round that is cut off while it orders remembers what it may have ordered
   const { fake, round, states } = await start(t, { signal: cut.signal })
   fake.answers.push({ status: 200, body: { pods: [] } }, { status: 201, body: listed('pod1') }, 'silence')
   const asked = round({ backlog: 300 })
-  while (fake.requests.length < 3) await sleep(5)
+  await until(() => fake.requests.length >= 3)
   cut.abort(new Error('out of time'))
   assert.deepEqual((await asked).faults, ['out of time'])
   assert.deepEqual(states.saved?.orders, { '00000001': [now, 0.5], '00000002': [now, null] })
@@ -179,7 +179,7 @@ test('an order that the round has no time left for is not remembered as sent', a
   fake.pods.set('p0', exited)
   fake.stuck.add('p0')
   const asked = round({ backlog: 1 })
-  while (fake.requests.length < 2) await sleep(5)
+  await until(() => fake.requests.length >= 2)
   cut.abort(new Error('out of time'))
   assert.deepEqual((await asked).faults, ['out of time'])
   assert.deepEqual(states.writes.at(0)?.orders, { '00000001': [now, null] })

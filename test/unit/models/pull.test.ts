@@ -15,11 +15,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { catalogue } from '../../../services/models/catalogue.ts'
 import { copyCheckpoint } from '../../../services/models/copy-checkpoint.ts'
 import { writeTinyMusicgen } from '../../../services/models/musicgen/tiny.ts'
 import { type Fault, startFakeHub } from '../../fake-hub.ts'
+import { until } from '../../until.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'models-pull-'))
 after(() => rmSync(root, { recursive: true }))
@@ -61,14 +61,6 @@ async function withHub<T>(work: (env: Record<string, string>) => Promise<T>, fau
   } finally {
     await hub.close()
   }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 3000; i++) {
-    if (holds()) return
-    await sleep(10)
-  }
-  assert.fail(`${holds} did not hold within 30 s`)
 }
 
 /** The bytes of the weights that are there so far. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FoundJob } from '#shared/db/results.ts'
 import { createApp } from '../../../../services/api/app.ts'
 import { apiOptions } from '../../../api-options.ts'
 import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
+import { until } from '../../../until.ts'
 
 const key = 'uploads/a b.jpg'
 const imageUrl = 'https://pictures.s3.us-east-1.amazonaws.com/uploads/a%20b.jpg'
@@ -37,7 +37,7 @@ test('the answer has exactly the fields of the existing app', async (t) => {
 test('it waits until the picture that is in the bucket now is done, whatever came of an older one', async (t) => {
   const { results, analyze } = await start(t, succeededJob(key, { version: 'v1', sequencer: '01' }), 'v2')
   const waiting = analyze()
-  while (results.standingsAsked < 2) await sleep(5)
+  await until(() => results.standingsAsked >= 2)
   const { analysis, job } = succeededJob(key, { version: 'v2', sequencer: '02' })
   results.set({ job, analysis: { ...analysis!, genre: 'portrait' } })
   assert.equal((await waiting).json().genre, 'portrait')
@@ -71,7 +71,7 @@ for (const [state, errorCode, status] of [
 test('closing tells where to ask on, and so does the end of the time', async (t) => {
   const { app, results, analyze } = await start(t, foundJob(key, { state: 'processing', etaSeconds: 3.5 }))
   const waiting = analyze()
-  while (results.standingsAsked < 1) await sleep(5)
+  await until(() => results.standingsAsked >= 1)
   await app.close()
   const response = await waiting
   const at = '/v1/results/uploads/a%20b.jpg?version=e1'

@@ -10,6 +10,7 @@ import { apiOptions } from '../../../api-options.ts'
 import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
 import { bucket } from '../../../job.ts'
 import { testPresigner } from '../../../presigner.ts'
+import { until } from '../../../until.ts'
 
 const key = 'uploads/a.jpg'
 const address = `/v1/results/${key}`
@@ -32,7 +33,7 @@ async function start(t: TestContext, found?: FoundJob) {
   /** Has been looked at since, and nobody was answered. */
   async function looked(times = 1): Promise<void> {
     const asked = results.standingsAsked + times
-    while (results.standingsAsked < asked) await sleep(5)
+    await until(() => results.standingsAsked >= asked)
   }
   return { app, results, bucketHas, looked }
 }

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
-import { type TestContext, test } from 'node:test'
+import { test as boundlessTest, type TestContext } from 'node:test'
 import { createAddressRule } from '../../../../services/api/webhooks/address.ts'
 import { createSender } from '../../../../services/api/webhooks/sender.ts'
 
 const mayReach = createAddressRule(['127.0.0.1'])
 const signal = new AbortController().signal
+
+/** None waits for ever for what is not sent, told or closed. */
+const test = (name: string, use: (t: TestContext) => Promise<void>) => boundlessTest(name, { timeout: 30_000 }, use)
 
 test('a message is posted as it is, and the answer is its status', async (t) => {
   let got: unknown

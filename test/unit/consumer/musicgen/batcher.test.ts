@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createBatcher, type WaitingCommission } from '../../../../services/consumer/musicgen/batcher.ts'
+import { until } from '../../../until.ts'
 
 const options = { batchSize: 2, batchWaitMs: 1, maxGenerationSeconds: 60 }
 
@@ -22,7 +23,7 @@ function createFakeComposer({ fail = false } = {}) {
   return {
     batches,
     async whenSeen(count: number) {
-      while (batches.flat().length < count) await sleep(1)
+      await until(() => batches.flat().length >= count)
     },
     compose: async (commissions: readonly { clip: { seed: number }; onFinished(pcm: Float32Array[]): void }[]) => {
       batches.push(commissions.map(({ clip }) => clip.seed))
