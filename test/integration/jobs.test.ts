@@ -258,9 +258,9 @@ test('a later take that failed begins anew for the failure that its dead letter 
   await jobs.claim(id, { token: 'first', leaseSeconds })
   await jobs.fail({ id, token: 'first', code: 'GENERATION_FAILED', message: 'no luck', retryable: true })
   await jobs.reopen(id, 'another')
-  assert.equal(await jobs.state(id), 'failed')
+  assert.equal((await jobs.look(id))?.state, 'failed')
   await jobs.reopen(id, 'first')
-  assert.equal(await jobs.state(id), 'queued')
+  assert.equal((await jobs.look(id))?.state, 'queued')
 })
 
 test('a dead letter of an older event leaves the order of versions as it is', async () => {
