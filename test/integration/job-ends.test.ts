@@ -39,9 +39,9 @@ for (const [state, end] of [
     await rename('webhook_events', 'webhook_events_away')
     await assert.rejects(end(id, upload))
     await rename('webhook_events_away', 'webhook_events')
-    assert.equal(await jobs.state(id), 'processing')
+    assert.equal((await jobs.look(id))?.state, 'processing')
     await end(id, upload)
-    assert.equal(await jobs.state(id), state)
+    assert.equal((await jobs.look(id))?.state, state)
     const events = await database.run((db) => db.select().from(webhookEvents).where(eq(webhookEvents.jobId, id)))
     assert.deepEqual(
       events.map((event) => event.state),
