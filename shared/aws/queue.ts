@@ -142,11 +142,17 @@ export function createQueueCounter({
       QueueUrl: queueUrl,
       AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
     })
-    const { Attributes: counts } = await call('counting messages', (bounded) => sqs.send(command, bounded))
-    return {
-      visible: Number(counts?.ApproximateNumberOfMessages),
-      inFlight: Number(counts?.ApproximateNumberOfMessagesNotVisible),
-    }
+    return call('counting messages', async (bounded) => {
+      const { Attributes: counts = {} } = await sqs.send(command, bounded)
+      const numberOf = (name: keyof typeof counts) => {
+        if (counts[name] === undefined) throw new Error(`the server gives no ${name}`)
+        return Number(counts[name])
+      }
+      return {
+        visible: numberOf('ApproximateNumberOfMessages'),
+        inFlight: numberOf('ApproximateNumberOfMessagesNotVisible'),
+      }
+    })
   }
 }
 
