@@ -13,9 +13,9 @@ const special4 = blockList(
  */
 const special6 = blockList('::/3 4000::/2 8000::/1 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20')
 
-/** Whether an address is one of the public internet's; what is no address is not. */
+/** Whether an address is one of the public internet's; what is no address is not, and what names a network interface neither. */
 export function isPublicAddress(address: string): boolean {
-  const family = isIP(address)
+  const family = address.includes('%') ? 0 : isIP(address)
   return family === 4 ? !special4.check(address) : family === 6 && !special6.check(address, 'ipv6')
 }
 
