@@ -1,5 +1,7 @@
+import { inspect } from 'node:util'
 import { type Command, CommanderError } from 'commander'
 import { ConfigError } from './config.ts'
+import { printable } from './printable.ts'
 
 /** What the user asked for cannot be done as asked; the message is one line for them. */
 export class UsageError extends Error {
@@ -52,6 +54,7 @@ function statusOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   // A mistake of ours, and not of the user's or of the world, says where it is.
   const isBug = error instanceof TypeError || error instanceof ReferenceError
-  console.error(error instanceof Error && !isBug ? error.message : error)
+  const text = error instanceof Error && !isBug ? error.message : inspect(error)
+  console.error(text.split('\n').map(printable).join('\n'))
   return error instanceof ConfigError || error instanceof UsageError ? 2 : 1
 }

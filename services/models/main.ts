@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { runCommandLine, UsageError } from '#shared/command-line.ts'
 import { type Precision, precisions } from '#shared/model/manifest.ts'
+import { printable } from '#shared/printable.ts'
 import { buildModel, modelState } from './build-model.ts'
 import { modelFaults } from './built-model.ts'
 import { entryOf, isGenerated, isOnHub, modelNames } from './catalogue.ts'
@@ -130,7 +131,7 @@ program
   .action(async (chosen: Target[]) => {
     for (const { name, entry } of chosen) {
       const faults = await modelFaults(join(modelDir(), name))
-      for (const fault of faults) console.error(`${name}: ${fault}`)
+      for (const fault of faults) console.error(printable(`${name}: ${fault}`))
       if (faults.length) {
         const folder = isOnHub(entry) || isGenerated(entry) ? '' : ' --from <folder>'
         console.error(`Build it again: npm run models -- build --force ${name}${folder} --dir ${modelDir()}`)

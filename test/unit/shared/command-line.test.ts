@@ -6,12 +6,14 @@ import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-const script = `
-  const { Command } = await import('commander')
-  const { runCommandLine } = await import('${new URL('../../../shared/command-line.ts', import.meta.url)}')
-  const write = () => process.stdout.write('a line')
-  await runCommandLine(new Command('test').action(() => setInterval(write, 1)))`
-const args = ['--input-type=module', '--eval', script]
+const argsOf = (action: string) => {
+  const script = `
+    const { Command } = await import('commander')
+    const { runCommandLine } = await import('${new URL('../../../shared/command-line.ts', import.meta.url)}')
+    await runCommandLine(new Command('test').action(() => ${action}))`
+  return ['--input-type=module', '--eval', script]
+}
+const args = argsOf("setInterval(() => process.stdout.write('a line'), 1)")
 
 test('a command whose reader has gone ends without a word, as by SIGPIPE', async () => {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -30,5 +32,17 @@ test('output that cannot be written is told in one line, with exit status 1', as
     assert.equal(status, 1)
   } finally {
     await unwritable?.close()
+  }
+})
+
+test('what went wrong is told without what would move the cursor', async () => {
+  for (const [kind, told] of [
+    ['Error', /^tensor \?\[2J\nline two\n$/],
+    ['TypeError', /^TypeError: tensor \?\[2J\nline two\n {4}at /],
+  ] as const) {
+    const child = spawn(process.execPath, argsOf(`{ throw new ${kind}('tensor \\x1b[2J\\nline two') }`))
+    const [errors, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+    assert.match(errors, told)
+    assert.equal(status, 1)
   }
 })
