@@ -18,9 +18,9 @@ import { consumerSettings } from '../../services/consumer/setting-names.ts'
 import { type Stack, startStack } from '../../services/local/stack.ts'
 import { drawPicture } from '../picture.ts'
 import { createStubInference, promptWords } from '../stub-inference.ts'
+import { until } from '../until.ts'
 
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
-const patienceMs = 40_000
 
 let stack: Stack
 let database: Database
@@ -117,14 +117,4 @@ async function ended(key: string) {
     const found = await results.find({ key })
     return found && ['succeeded', 'failed'].includes(found.job.state) && found.job
   })
-}
-
-async function until<T>(ask: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    const answer = await ask()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`not so within ${patienceMs / 1000} s: ${ask}`)
-    await sleep(20)
-  }
 }

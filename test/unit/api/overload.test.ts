@@ -6,6 +6,7 @@ import Fastify from 'fastify'
 import { refuseOverload } from '../../../services/api/plugins/overload.ts'
 import { answerProblems } from '../../../services/api/plugins/problem.ts'
 import { createTally } from '../../../services/api/tally.ts'
+import { until } from '../../until.ts'
 
 test('too many requests at work are refused at once; those that wait do not count', async (t) => {
   const waiting = createTally()
@@ -39,7 +40,7 @@ test('who sends bodies that never come is refused once it has as many places as 
     socket.on('error', () => {})
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nCaller: a\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{')
   }
-  while ((await get('a')).statusCode === 200) await sleep(5)
+  await until(async () => (await get('a')).statusCode !== 200)
   assert.equal((await get('b')).statusCode, 200)
 })
 
@@ -81,9 +82,9 @@ async function start(t: TestContext, options: Parameters<typeof refuseOverload>[
     app,
     get: (caller = 'a') => app.inject({ url: '/', headers: { caller } }),
     async hold(count: number): Promise<void> {
-      const until = begun + count
+      const wanted = begun + count
       for (let i = 0; i < count; i++) held.push(app.inject('/held').then())
-      while (begun < until) await sleep(1)
+      await until(() => begun >= wanted)
     },
     async release(): Promise<void> {
       resolve()

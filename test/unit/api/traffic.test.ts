@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import Fastify from 'fastify'
 import type { Problem } from '#shared/contract/result.ts'
 import { type Observe, watchTraffic } from '../../../services/api/plugins/traffic.ts'
+import { until } from '../../until.ts'
 
 test('requests are counted while they are in flight, and observed once when they end', async (t) => {
   const { app, url, inFlight, observed, release } = await start(t)
@@ -120,8 +121,4 @@ async function start(t: TestContext) {
     await app.close()
   })
   return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), inFlight, observed, release, more }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
 }

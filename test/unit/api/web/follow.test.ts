@@ -9,6 +9,7 @@ import { apiOptions } from '../../../api-options.ts'
 import { fakeResults, foundJob, succeededJob } from '../../../found-job.ts'
 import { createQuickClock } from '../../../scripted-api.ts'
 import { startTcpProxy } from '../../../tcp-proxy.ts'
+import { until } from '../../../until.ts'
 
 const key = 'uploads/a.jpg'
 
@@ -32,11 +33,11 @@ for (const onLambda of [true, false]) {
       onResult: ({ status }) => seen.push(status),
       onLost: (error) => lost.push(error),
     })
-    while (seen.length < 1) await sleep(10)
+    await until(() => seen.length >= 1)
     // Longer than any stream there asks its clients to stay away.
     await sleep(onLambda ? 3_500 : 0)
     results.set(foundJob(key, { state: 'processing', stage: 'storing', updatedAt: new Date() }))
-    while (seen.length < 2) await sleep(10)
+    await until(() => seen.length >= 2)
     results.set(succeededJob(key, { updatedAt: new Date() }))
     assert.equal((await ended).status, 'succeeded')
     assert.deepEqual(seen, ['queued', 'processing', 'succeeded'])
@@ -95,9 +96,9 @@ test('where no more calls are held for the key, work is followed all the same, a
     onResult: ({ status }) => seen.push(status),
     onLost: (error) => lost.push(error),
   })
-  while (seen.length < 1) await sleep(10)
+  await until(() => seen.length >= 1)
   results.set(foundJob(key, { state: 'processing', stage: 'storing', updatedAt: new Date() }))
-  while (seen.length < 2) await sleep(10)
+  await until(() => seen.length >= 2)
   results.set(succeededJob(key, { updatedAt: new Date() }))
   await ended
   assert.deepEqual([seen, lost], [['queued', 'processing', 'succeeded'], []])
@@ -121,9 +122,9 @@ test('a service that stays away is told of, and its return is by the next result
     onResult: ({ status }) => told.push(status),
     onLost: (error) => told.push(error?.code),
   })
-  while (told.length < 1) await sleep(10)
+  await until(() => told.length >= 1)
   wire.reset()
-  while (told.length < 2) await sleep(10)
+  await until(() => told.length >= 2)
   wire.pass()
   results.set(succeededJob(key, { updatedAt: new Date() }))
   await ended
