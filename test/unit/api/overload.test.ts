@@ -38,7 +38,9 @@ test('who sends bodies that never come is refused once it has as many places as 
   for (let i = 0; i < 30; i++) {
     const socket = connect(Number(port), '127.0.0.1')
     socket.on('error', () => {})
-    socket.write('POST / HTTP/1.1\r\nHost: x\r\nCaller: a\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{')
+    socket.write(
+      'POST / HTTP/1.1\r\nHost: x\r\nCaller: a\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{',
+    )
   }
   await until(async () => (await get('a')).statusCode !== 200)
   assert.equal((await get('b')).statusCode, 200)
