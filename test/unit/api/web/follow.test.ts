@@ -68,9 +68,9 @@ test('who does not see the page holds no connection, and is told of all that has
     onResult: ({ status }) => seen.push(status),
     onLost: () => assert.fail('nothing is lost'),
   })
-  while (seen.length < 1) await sleep(10)
+  await until(() => seen.length >= 1)
   see(false)
-  while (open > 0) await sleep(10)
+  await until(() => open === 0)
   results.set(succeededJob(key, { updatedAt: new Date() }))
   await sleep(300)
   see(false)
