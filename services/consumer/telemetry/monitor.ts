@@ -42,6 +42,8 @@ export async function startMonitor({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     requestTimeout,
+    // Else Node would have in memory what it answers to all that come at once on one that reads nothing.
+    maxRequestsPerSocket: 1,
     forceCloseConnections: true,
   })
   let depths: { countedAt: number; queues: Promise<Snapshot['queues']> } | undefined

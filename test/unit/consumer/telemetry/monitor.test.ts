@@ -62,6 +62,19 @@ test('it closes at once, whoever is connected', async (t) => {
   await assert.rejects(fetch(`${origin}/healthz`))
 })
 
+test('a connection has one answer, however often it asks: the others are refused', async (t) => {
+  const { origin } = await start(t)
+  const socket = connect(Number(new URL(origin).port), '127.0.0.1')
+  socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_000))
+  let text = ''
+  const statuses = () => Array.from(text.matchAll(/^HTTP\/1\.1 (\d+)/gm), ([, status]) => status)
+  for await (const bytes of socket) {
+    text += bytes
+    if (statuses().length === 1_000) break
+  }
+  assert.deepEqual(statuses(), ['200', ...Array(999).fill('503')])
+})
+
 async function start(t: TestContext) {
   const lines: string[] = []
   const outages: { code: string; since: Date }[] = []
