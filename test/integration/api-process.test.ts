@@ -65,6 +65,9 @@ test('told to stop, as by a Ctrl-C that comes twice, the server answers what is 
   assert.equal((await call(`${origin}/v1/results/${keys[0]}`, agent)).statusCode, 200)
   const unused = connect(Number(new URL(origin).port), '127.0.0.1')
   await once(unused, 'connect')
+  const unfinished = connect(Number(new URL(origin).port), '127.0.0.1').resume()
+  const head = `Authorization: Bearer ${apiKey}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n`
+  unfinished.write(`POST /v1/uploads HTTP/1.1\r\nHost: x\r\n${head}\r\n{`)
   proxy.delay(700)
   t.after(() => proxy.pass())
   const answer = call(`${origin}/v1/results/${keys[0]}`, agent)

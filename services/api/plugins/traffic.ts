@@ -17,6 +17,8 @@ const clientGone = 499
 /** Answers that one connection may be owed at once. */
 const maxOwed = 16
 const idleCheckMs = 50
+/** From when the server closes, for the rest of a body: well below the grace that a process has by default. */
+const bodyGraceMs = 2_000
 /** Of a request that is to be answered at once, beyond what the database and the bucket are waited for. */
 const timeoutSeconds = 20
 const lateCheckMs = 1_000
@@ -24,9 +26,9 @@ const lateCheckMs = 1_000
 /**
  * Follows every request to its end, and answers for a handler that takes too long: by one look at all of them, where
  * Fastify's handlerTimeout costs each a timer and a signal of its own, a fifth of the requests per second. Once the server
- * closes, it ends each connection that has none under way: Node would keep those that have just been opened, or whose
- * request ends after that moment. And it ends a connection that asks again and again without reading what it is answered,
- * of which Node would have all in memory. Returns how many are in flight.
+ * closes, it ends each connection that has none under way, or whose request is still not whole a while later: Node would
+ * keep those that have just been opened, or whose request ends after that moment. And it ends a connection that asks again
+ * and again without reading what it is answered, of which Node would have all in memory. Returns how many are in flight.
  */
 export function watchTraffic(app: FastifyInstance, observe: Observe): () => number {
   /** When they began. */
@@ -64,8 +66,11 @@ export function watchTraffic(app: FastifyInstance, observe: Observe): () => numb
   app.addHook('preClose', async () => {
     for (const reply of inFlight.keys()) if (!reply.raw.headersSent) reply.header('connection', 'close')
     if (!app.server.listening) return
+    const closedAt = performance.now()
     const timer = setInterval(() => {
       for (const socket of sockets) if (!owed.get(socket)) socket.destroySoon()
+      if (performance.now() - closedAt < bodyGraceMs) return
+      for (const { request } of inFlight.keys()) if (!request.raw.complete) request.raw.socket.destroySoon()
     }, idleCheckMs)
     app.server.once('close', () => clearInterval(timer))
   })

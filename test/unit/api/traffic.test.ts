@@ -98,23 +98,38 @@ test('a connection may be owed sixteen answers, and is given them in order', asy
   )
 })
 
+test('closing does not wait for a body that does not come, and does for the answer to one that has', async (t) => {
+  const { app, url, inFlight, release } = await start(t)
+  const { port } = new URL(url)
+  const slow = connect(Number(port), '127.0.0.1')
+  t.after(() => slow.destroy())
+  slow.write('POST /slow HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{')
+  const call = fetch(`${url}/slow`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } })
+  await until(() => inFlight() === 2)
+  const closed = app.close()
+  await once(slow.resume(), 'close', { signal: AbortSignal.timeout(4_000) })
+  await until(() => inFlight() === 1)
+  release()
+  assert.equal((await call).status, 200)
+  await closed
+})
+
 async function start(t: TestContext) {
   const observed: string[] = []
   const { promise, resolve: release } = Promise.withResolvers<void>()
   const observe: Observe = ({ routeOptions: { url } }, { status }) => observed.push(`${url} ${status}`)
   const app = Fastify({ return503OnClosing: false })
   const inFlight = watchTraffic(app, observe)
-  app.get('/slow', async () => {
+  const answerSlowly = async () => {
     await promise
     return {}
-  })
+  }
+  app.get('/slow', answerSlowly)
+  app.post('/slow', answerSlowly)
   const config = { timeoutSeconds: 0.01 }
   const more = new Readable({ read() {} })
   more.push('the beginning, ')
-  app.get('/late', { config }, async () => {
-    await promise
-    return {}
-  })
+  app.get('/late', { config }, answerSlowly)
   app.get('/stream', { config }, async (_request, reply) => reply.send(more))
   t.after(async () => {
     release()
