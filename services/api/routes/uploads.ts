@@ -43,10 +43,10 @@ export const PresignedUpload = Type.Object(
       Type.Object({ method: Type.Literal('PUT'), url: Type.String({ format: 'uri' }), headers: strings, ...bounds }),
     ]),
   },
-  { description: 'Leave to upload one picture, and where its result will be', examples: presignedExamples },
+  { description: 'Leave to upload to one key for a while, and where the result will be', examples: presignedExamples },
 )
 
-/** `POST /v1/uploads`: leave to upload one picture straight to the bucket, under a key that is ours to choose. */
+/** `POST /v1/uploads`: leave to upload straight to the bucket for a while, to one key, which is ours to choose. */
 export function uploadRoutes({
   presigner,
   maxImageBytes,
@@ -66,13 +66,13 @@ export function uploadRoutes({
           tags: ['Uploads'],
           summary: 'A presigned upload',
           description:
-            'Answers with an address to which one picture can be uploaded without credentials. POST: send ' +
+            'Answers with an address to which a picture can be uploaded without credentials. POST: send ' +
             '`multipart/form-data` with all `fields` as they are and then, last, `file`. PUT: send the bytes with all ' +
             '`headers` as they are, and with their length, as every client does by itself. The bucket refuses another ' +
             'key or type, no bytes, more than `max_bytes`, any other size than `size_bytes` where that was given, and ' +
-            'everything after `expires_at`. It answers 2xx once it has the picture: then ask for `result_url`. A browser ' +
-            'may do so from the origins that the bucket is set to allow. A `traceparent` sent here goes with the picture ' +
-            'through all that is done to it.',
+            'everything after `expires_at`; until then, what is uploaded again is another version with a job of its own. ' +
+            'It answers 2xx once it has the picture: then ask for `result_url`. A browser may do so from the origins that ' +
+            'the bucket is set to allow. A `traceparent` sent here goes with the picture through all that is done to it.',
           body: Upload,
           response: {
             201: { ...PresignedUpload, headers: { location: Type.String({ description: 'As `result_url`' }) } },
