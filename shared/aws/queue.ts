@@ -9,6 +9,7 @@ import {
   SQSServiceException,
 } from '@aws-sdk/client-sqs'
 import type { ErrorCode } from '../contract/error-code.ts'
+import { encodeKey } from '../contract/key.ts'
 import { untilAborted } from '../deadline.ts'
 import { RetryableFailure } from '../failure.ts'
 
@@ -33,7 +34,7 @@ export interface DeadLetterReason {
 
 /** What a dead letter says about its failure; none of it holds for a message that is sent again. */
 export const failureAttributes = ['reason_code', 'reason', 'failed_at', 'attempts', 'image_key', 'failure_id'] as const
-/** How often `npm run dlq` has sent the message again. It stays with the message. */
+/** How often the message has been replayed. It stays with the message. */
 export const replayCountAttribute = 'replay_count'
 
 /** SQS refuses a message with more. */
@@ -194,7 +195,7 @@ function deadLetterAttributes(
     reason: text(sqsText(reason).slice(0, maxReasonLength).toWellFormed() || reasonCode),
     attempts: { DataType: 'Number', StringValue: String(attempts) },
     failed_at: text(failedAt.toISOString()),
-    ...(imageKey && { image_key: text(imageKey.split('/').map(encodeURIComponent).join('/')) }),
+    ...(imageKey && { image_key: text(encodeKey(imageKey)) }),
   }
   const theirs = Object.entries(others).filter(([name]) => !failureAttributes.some((each) => each === name))
   const attributes: Record<string, MessageAttributeValue> = {}

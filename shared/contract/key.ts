@@ -24,6 +24,11 @@ export function imageKeyFault(key: string): string | undefined {
   return undefined
 }
 
+/** A key as it stands in a path. */
+export function encodeKey(key: string): string {
+  return key.split('/').map(encodeURIComponent).join('/')
+}
+
 /** One version of one picture. */
 export interface ImageVersion {
   bucket: string
@@ -83,7 +88,7 @@ function truncateUtf8(text: string, maxBytes: number): string {
 
 /** The virtual-hosted HTTPS address of an object; each path segment percent-encoded. */
 export function objectUrl({ bucket, region, key }: { bucket: string; region: string; key: string }): string {
-  return `https://${bucket}.s3.${region}.amazonaws.com/${key.split('/').map(encodeURIComponent).join('/')}`
+  return `https://${bucket}.s3.${region}.amazonaws.com/${encodeKey(key)}`
 }
 
 /** The key in an address that objectUrl gave. */

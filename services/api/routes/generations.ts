@@ -12,6 +12,7 @@ import { orderExample } from '../examples.ts'
 import { sendProblem } from '../plugins/problem.ts'
 import { resultOf } from '../result.ts'
 import { checkImageKey, findUpload, idempotencyHeaders, imageFields, nameVersion } from '../wanted-job.ts'
+import { resultPath } from './results.ts'
 
 /** Until something is known of how long the job takes. */
 const retryAfterSeconds = 2
@@ -109,6 +110,5 @@ function messageOf({ bucket, imageKey: key, version, take, createdAt }: FoundJob
 }
 
 function addressOf({ imageKey, version, take }: FoundJob['job']): string {
-  const path = imageKey.split('/').map(encodeURIComponent).join('/')
-  return `/v1/results/${path}?version=${encodeURIComponent(version)}&take=${take}`
+  return `${resultPath({ key: imageKey, version })}&take=${take}`
 }

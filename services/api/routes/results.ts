@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Presigner } from '#shared/aws/presign.ts'
+import { encodeKey } from '#shared/contract/key.ts'
 import { isFinal, type Result } from '#shared/contract/result.ts'
 import type { Wanted } from '#shared/db/results.ts'
 import { PermanentFailure } from '#shared/failure.ts'
@@ -184,7 +185,7 @@ export function resultRoutes({
 
 /** Where a result is asked for. */
 export function resultPath({ key, version }: Pick<Result, 'key' | 'version'>): string {
-  const address = path + key.split('/').map(encodeURIComponent).join('/')
+  const address = path + encodeKey(key)
   return version === undefined ? address : `${address}?version=${encodeURIComponent(version)}`
 }
 

@@ -7,6 +7,7 @@ import { readW3cTraceParent } from '#shared/contract/trace-parent.ts'
 import { PermanentFailure } from '#shared/failure.ts'
 import { presignedExamples, uploadExample } from '../examples.ts'
 import { uploadKey } from '../upload-key.ts'
+import { resultPath } from './results.ts'
 
 const expiresInSeconds = 15 * 60
 
@@ -91,7 +92,7 @@ export function uploadRoutes({
           method === 'POST'
             ? { method, ...(await presigner.post({ ...wanted, minBytes: size ?? 1, maxBytes })) }
             : { method, ...(await presigner.put({ ...wanted, bytes: sizeOfPut(size) })) }
-        const resultUrl = `/v1/results/${key.split('/').map(encodeURIComponent).join('/')}`
+        const resultUrl = resultPath({ key })
         reply.code(201).header('location', resultUrl)
         return {
           key,
