@@ -71,7 +71,9 @@ function stop(status: number): void {
 async function demo(paths: string[], { out, timeout: timeoutSeconds, open }: DemoOptions): Promise<void> {
   const start = performance.now()
   const pictures = await choosePictures(paths.length ? paths : await samplePictures(out), out)
-  const pipeline = await startPipeline({ env: process.env, modelDir: join(localDir, 'models'), say })
+  // Nobody else is to hear of what becomes of its pictures.
+  const env = { ...process.env, WEBHOOKS: undefined }
+  const pipeline = await startPipeline({ env, modelDir: join(localDir, 'models'), say })
   try {
     warnOfRandomWeights(pipeline)
     const complete = await analyse(pictures, pipeline, timeoutSeconds)

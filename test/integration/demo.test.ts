@@ -32,8 +32,13 @@ async function picture(name: string, background: string): Promise<string> {
   return path
 }
 
-/** A database that the demo is to leave alone. */
-const notHis = { DATABASE_URL: 'mysql://u@127.0.0.1:1/d', DATABASE_TLS: 'required', DATABASE_CA: '/nowhere/ca.pem' }
+/** A database and receivers that the demo is to leave alone. */
+const notHis = {
+  DATABASE_URL: 'mysql://u@127.0.0.1:1/d',
+  DATABASE_TLS: 'required',
+  DATABASE_CA: '/nowhere/ca.pem',
+  WEBHOOKS: 'no list of endpoints',
+}
 
 /** As a user types it, but with TMPDIR in the test's folder, where nothing may stay. */
 function startDemo(args: string[], settings: Record<string, string> = {}) {
