@@ -101,6 +101,11 @@ export function createJobs({ database }: { database: Database }) {
             .update(jobs)
             .set({ ...begunAnew, sequencer: newer, uploadedAt })
             .where(and(eq(jobs.id, id), beginsAnew))
+          // Given back, or begun anew by another, between the two.
+          await db
+            .update(jobs)
+            .set({ sequencer: newer })
+            .where(and(eq(jobs.id, id), eq(jobs.state, 'queued')))
         })
       } catch (error) {
         if (!(error instanceof DatabaseRefusal && error.isAboutData)) throw error

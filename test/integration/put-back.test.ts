@@ -100,6 +100,22 @@ test('a job that is canceled amid the receiving stays so', async () => {
   assert.equal((await rowOf(id)).state, 'canceled')
 })
 
+for (const [what, happen] of [
+  ['begins anew for its dead letter', (key: string) => failAndReplay(key)],
+  ['is given back', (_: string, id: string) => jobs.release({ id, token: 'holder' })],
+] as const) {
+  test(`a job that ${what} amid the receiving of its picture put back has the order of that`, async () => {
+    const key = `uploads/${what}.jpg`
+    const id = await hold(key)
+    if (what !== 'is given back') await failOf(id)
+    await receiveWhile(uploadOf(key, later), 2, async () => void (await happen(key, id)))
+    const { state, sequencer } = await rowOf(id)
+    assert.deepEqual([state, sequencer.slice(0, 3)], ['queued', '0C0'])
+  })
+}
+
+const failAndReplay = (key: string) => jobs.receive(uploadOf(key), 'holder')
+
 /** Receives an upload; before the statement of that number something happens. */
 async function receiveWhile(upload: ImageUploaded, number: number, happen: () => Promise<void>): Promise<void> {
   const connection = await createConnection(connectionOptions({ url: server.url, tls: 'off' }))
