@@ -81,7 +81,8 @@ export function createConsumer({
   const disproveOutages: Partial<Observer> = {
     tryEnded({ outcome, startedAt, stages }) {
       // A later take does without the picture.
-      if (outcome === 'succeeded' && stages.some(({ stage }) => stage === 'fetch')) outages.disprove(startedAt)
+      const isOfPicture = stages.some(({ stage }) => stage === 'fetch')
+      if (outcome === 'succeeded') outages.disprove(startedAt, { isOfPicture })
     },
   }
   const observer = combineObservers([disproveOutages, ...observers], logger)

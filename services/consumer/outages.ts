@@ -122,11 +122,14 @@ export function createOutages({
       )
     },
 
-    /** A picture that was begun at `startedAt` has needed everything and succeeded: what is no longer waited for is there. */
-    disprove(startedAt: number): void {
-      provenAt = Math.max(provenAt, startedAt)
-      for (const [code, { isAwaited, since }] of outages) {
-        if (!isAwaited && startedAt > since) outages.delete(code)
+    /**
+     * A try that was begun at `startedAt` has succeeded: what is no longer waited for is there. Where pictures have belied a
+     * probe, it takes one of them, which needs everything.
+     */
+    disprove(startedAt: number, { isOfPicture }: { isOfPicture: boolean }): void {
+      if (isOfPicture) provenAt = Math.max(provenAt, startedAt)
+      for (const [code, { isAwaited, isBelied, since }] of outages) {
+        if (!isAwaited && startedAt > since && (isOfPicture || !isBelied)) outages.delete(code)
       }
     },
 
