@@ -62,6 +62,15 @@ test('a claim whose answer is lost is given back, uncounted', async (t) => {
   assert.deepEqual(house.outages, ['DATABASE_UNAVAILABLE'])
 })
 
+for (const step of ['confirm', 'fail'] as const) {
+  test(`an outage at ${step} that is over before the lease does not keep a failure from being recorded`, async (t) => {
+    const outage = outageOf(t, 45)
+    const house = build({ picture: Buffer.alloc(0), during: { [step]: outage.strike } })
+    assert.equal(await outage.until(house.process()), 'settled')
+    assert.deepEqual([house.job.state, house.job.attempt, house.deadLetters.length], ['failed', 1, 1])
+  })
+}
+
 test('when neither the work nor giving it back succeeds in a lease, both errors are logged', async (t) => {
   const outage = outageOf(t, Number.POSITIVE_INFINITY)
   const house = build({ during: { compose: failWith(new Error('out of memory')), release: outage.strike } })

@@ -35,6 +35,7 @@ type Step =
   | 'succeed'
   | 'succeeded'
   | 'deadLetter'
+  | 'fail'
   | 'release'
 
 /** A pipeline on fakes that keep to the rules of the real ones: a write names its token, or changes nothing. */
@@ -137,8 +138,10 @@ export function build(
         await at('succeeded')
         return isOurs
       },
-      fail: async ({ id: _, token, ...error }) =>
-        change('fail', token, () => Object.assign(job, { state: 'failed', error })),
+      fail: async ({ id: _, token, ...error }) => {
+        await at('fail')
+        return change('fail', token, () => Object.assign(job, { state: 'failed', error }))
+      },
       release: async ({ token, error, countAttempt = true }) => {
         await at('release')
         return change('release', token, () =>
