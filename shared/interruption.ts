@@ -2,8 +2,8 @@
 const repeatedSignalMs = 500
 
 /**
- * `signal` is aborted by the first SIGINT, SIGTERM or SIGHUP, and by `interrupt`: what was begun is ended in order. A later
- * one calls `endAtOnce`.
+ * `signal` is aborted by the first SIGINT, SIGTERM or SIGHUP, and by `interrupt`: what was begun is ended in order. The cause
+ * of its reason is the name. A later one calls `endAtOnce`.
  */
 export function listenForInterruption(endAtOnce: () => void) {
   const controller = new AbortController()
@@ -14,7 +14,8 @@ export function listenForInterruption(endAtOnce: () => void) {
     if (ignored && reason === 'SIGINT') return
     if (!controller.signal.aborted) {
       first = performance.now()
-      controller.abort(new Error(`${reason}: ended before its time; what was not begun is as it was`))
+      const message = `${reason}: ended before its time; what was not begun is as it was`
+      controller.abort(new Error(message, { cause: reason }))
     } else if (performance.now() - first > repeatedSignalMs) endAtOnce()
   }
 

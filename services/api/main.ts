@@ -32,12 +32,15 @@ async function serve(): Promise<void> {
   start()
   const { signal: stopping } = listenForInterruption(() => process.exit(1))
   const end = async (status: number): Promise<void> => {
-    setTimeout(() => process.exit(1), config.GRACE_SECONDS * 1000)
+    setTimeout(() => {
+      logger.error('not closed within GRACE_SECONDS: what is under way is cut off')
+      process.exit(1)
+    }, config.GRACE_SECONDS * 1000)
     await close()
     process.exit(status)
   }
   stopping.addEventListener('abort', () => {
-    logger.info('closing')
+    logger.info({ signal: stopping.reason.cause }, 'closing')
     void end(0)
   })
   let isBroken = false
