@@ -45,7 +45,7 @@ export type Connection = ReturnType<typeof createConnection>
  */
 export function createConnection({ baseUrl, apiKey, ...options }: ConnectionOptions, clock: Clock) {
   const origin = baseUrl.replace(/\/+$/, '')
-  expectSendable({ baseUrl, apiKey })
+  expectSendable({ baseUrl, apiKey, ...options })
   // A browser's fetch wants to be called on nothing.
   const send = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args))
   // A browser's cache would hold a call back until another of the same address is answered, and make it conditional. React
@@ -169,12 +169,12 @@ export function encode(text: string): string {
 }
 
 /** The platform's own checks would come with each call, as a failure of the network. */
-function expectSendable({ baseUrl, apiKey }: ConnectionOptions): void {
+function expectSendable({ baseUrl, apiKey, fetch }: ConnectionOptions): void {
   let expected = 'baseUrl to be such as https://api.example.com'
   try {
-    // A page may leave out its own origin.
-    const { href } = new URL(baseUrl, globalThis.location?.href)
-    if (!/^https?:/i.test(href)) throw new TypeError(href)
+    // A page may leave out its own origin; which addresses another fetch takes is its own matter.
+    const base = globalThis.document?.baseURI ?? globalThis.location?.href
+    if (!fetch && !/^https?:/i.test(new URL(baseUrl, base).href)) throw new TypeError(baseUrl)
     expected = 'apiKey to be one line of letters that a header can carry'
     new Headers({ authorization: `Bearer ${apiKey}` })
   } catch {
