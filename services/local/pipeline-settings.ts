@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { UsageError } from '#shared/command-line.ts'
-import { readConfig } from '#shared/config.ts'
+import { ConfigError, readConfig } from '#shared/config.ts'
 import type { SettingName } from '#shared/contract/setting.ts'
 import { databaseSettings } from '#shared/db/connection.ts'
 import { fileFault } from '#shared/file-fault.ts'
@@ -30,7 +30,7 @@ const settingNames = [
 export async function readPipelineSettings(env: NodeJS.ProcessEnv, databaseUrl?: string) {
   const hasDatabase = databaseUrl !== undefined
   const own = { ...env, DATABASE_URL: databaseUrl }
-  const config = readConfig([...settingNames, ...(hasDatabase ? databaseSettings : [])], own)
+  const config = readOwn(() => readConfig([...settingNames, ...(hasDatabase ? databaseSettings : [])], own))
   const { MUSIC_MODEL, CLASSIFIER_MODEL, PROMPT_FILE: promptFile } = config
   if (promptFile) {
     await access(promptFile, constants.R_OK).catch((cause: unknown) => {
@@ -40,5 +40,15 @@ export async function readPipelineSettings(env: NodeJS.ProcessEnv, databaseUrl?:
   return {
     models: { MUSIC_MODEL, CLASSIFIER_MODEL },
     database: hasDatabase ? readConfig(databaseSettings, own) : undefined,
+  }
+}
+
+/** Where it is named otherwise. */
+function readOwn<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(error.faults.map((fault) => fault.replaceAll('DATABASE_URL', '--database')))
   }
 }

@@ -95,7 +95,7 @@ test('it works on the database that is named, and on no other', async () => {
 test('a database that cannot be is bad usage', async () => {
   for (const url of ['', 'postgres://u@h/d', 'mysql://u@db.example/d']) {
     const { errors, status } = await refused('no-database', '--database', url)
-    assert.deepEqual([status, /DATABASE_/.test(errors)], [2, true], errors)
+    assert.deepEqual([status, /--database/.test(errors), /DATABASE_URL/.test(errors)], [2, true, false], errors)
   }
 })
 
