@@ -8,6 +8,7 @@ import { readApiKeys } from '../../../services/api/api-key.ts'
 import { createApp } from '../../../services/api/app.ts'
 import { createOperationsReader } from '../../../services/api/operations.ts'
 import { apiOptions } from '../../api-options.ts'
+import { until } from '../../until.ts'
 
 const at = new Date('2026-01-02T03:04:05.678Z')
 const away = new RetryableFailure('DATABASE_UNAVAILABLE', 'away')
@@ -138,7 +139,7 @@ test('a reading that takes long is waited for by all, and its second begins at i
   const { promise, resolve } = Promise.withResolvers<QueueDepth>()
   const { ask, pass, readings } = await build(t, { depths: { uploads: () => promise } })
   const first = ask()
-  while (readings() === 0) await new Promise(setImmediate)
+  await until(() => readings() > 0)
   pass(1_900)
   const second = ask()
   resolve({ visible: 1, inFlight: 0 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { createPromenadeClient, PromenadeError } from '../../../../services/api/client/client.ts'
 import { all, answer, createQuickClock, lost, type Step, startScriptedApi } from '../../../scripted-api.ts'
+import { until } from '../../../until.ts'
 
 const key = 'uploads/그림 1+1.jpg'
 const path = '/v1/results/uploads/%EA%B7%B8%EB%A6%BC%201%2B1.jpg'
@@ -79,7 +80,7 @@ test('an abort ends a call with its own reason, whatever it is at', async (t) =>
   assert.equal(received.length, 0)
   const stop = new AbortController()
   const pending = client.result(key, { signal: stop.signal })
-  while (received.length === 0) await new Promise(setImmediate)
+  await until(() => received.length > 0)
   stop.abort(reason)
   await assert.rejects(pending, reason)
 })
