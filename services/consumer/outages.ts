@@ -3,6 +3,13 @@ import type { ErrorCode } from '#shared/contract/error-code.ts'
 import type { Logger } from '#shared/logger.ts'
 import { type Backoff, backoffSeconds, mostOutageSeconds } from './pipeline/backoff.ts'
 
+/** Of these the service is at fault, and not the picture unless others succeed; such a try is not counted against it. */
+export const outageCodes = [
+  'DATABASE_UNAVAILABLE',
+  'STORAGE_UNAVAILABLE',
+  'MODEL_UNAVAILABLE',
+] as const satisfies ErrorCode[]
+
 /** Between two probes. */
 const probeBackoff: Backoff = { firstSeconds: 1, mostSeconds: 30 }
 

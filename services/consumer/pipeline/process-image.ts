@@ -4,7 +4,7 @@ import type { JobError } from '#shared/db/job-end.ts'
 import type { Jobs } from '#shared/db/jobs.ts'
 import { PermanentFailure, RetryableFailure } from '#shared/failure.ts'
 import type { Logger } from '#shared/logger.ts'
-import type { Outages } from '../outages.ts'
+import { type Outages, outageCodes } from '../outages.ts'
 import { backoffSeconds, failureBackoff, outageBackoff } from './backoff.ts'
 import { type KeptLease, keepLease } from './lease.ts'
 import { createMusicMaker, type MusicMakerOptions } from './music-maker.ts'
@@ -27,12 +27,7 @@ interface ClaimedTry extends Try {
   progress: ProgressReporter
 }
 
-/** The service is at fault, and not the picture unless others succeed; such a try is not counted against it. */
-const outageCodes: ReadonlySet<ErrorCode> = new Set([
-  'DATABASE_UNAVAILABLE',
-  'STORAGE_UNAVAILABLE',
-  'MODEL_UNAVAILABLE',
-])
+const meetsOutage: ReadonlySet<ErrorCode> = new Set(outageCodes)
 
 /** A message whose picture is held comes back when the holder's lease is over, and up to so much of it later. */
 const heldJitter = 0.25
@@ -97,7 +92,7 @@ export function createPipeline({
       if (error instanceof PermanentFailure) return refuse(error.code, error.message)
       logger.error({ err: error }, 'the picture could not be claimed or given back')
       const code = codeOf(error)
-      if (outageCodes.has(code)) outages.begin(code, stopwatch.startedAt)
+      if (meetsOutage.has(code)) outages.begin(code, stopwatch.startedAt)
       if (isClaiming) {
         // The job may be held all the same, for as long as nobody has heard of it.
         const seconds = leaseSeconds - (now() - stopwatch.startedAt) / 1000
@@ -172,7 +167,7 @@ export function createPipeline({
   async function giveUp(work: ClaimedTry, error: unknown): Promise<Outcome> {
     const { id, token, attempt, assignment, delivery, logger, signal, lease, stopwatch, ended } = work
     const code = codeOf(error)
-    const isOutage = outageCodes.has(code) && !(await outages.isOwnFault(code, id, lease.signal))
+    const isOutage = meetsOutage.has(code) && !(await outages.isOwnFault(code, id, lease.signal))
     await lease.renewNoMore()
     if (lease.isLost()) return leave(work)
     const inTime = { signal: lease.signal, logger }

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type ErrorCode, errorCodes } from '#shared/contract/error-code.ts'
 import type { Generation } from '../onnx/channel.ts'
+import { outageCodes } from '../outages.ts'
 import type { EndedTry, Observer } from '../pipeline/observer.ts'
 
 export type Metrics = ReturnType<typeof createMetrics>
@@ -20,7 +21,7 @@ const ageBuckets = [0.1, 1, 10, minutes, 5 * minutes, 15 * minutes, hours, 4 * h
 const batchBuckets = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
 const realTimeBuckets = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64]
 
-const outageCodes = ['DATABASE_UNAVAILABLE', 'STORAGE_UNAVAILABLE', 'MODEL_UNAVAILABLE', 'QUEUE_UNAVAILABLE']
+const awayCodes: readonly string[] = [...outageCodes, 'QUEUE_UNAVAILABLE']
 
 /**
  * What Prometheus is told: counts of what the observer's calls say, and Node's own figures. Labels are codes, stages and names of
@@ -88,7 +89,7 @@ export function createMetrics({ now = Date.now }: { now?: () => number } = {}) {
   for (const code of codes) {
     if (code.startsWith('IMAGE_') || code === 'GENERATION_FAILED') failed.inc({ code }, 0)
     if (code.startsWith('MESSAGE_')) refused.inc({ code }, 0)
-    if (outageCodes.includes(code) || code === 'GENERATION_FAILED') retried.inc({ code }, 0)
+    if (awayCodes.includes(code) || code === 'GENERATION_FAILED') retried.inc({ code }, 0)
   }
 
   function observeStages({ uploadedAt, startedAt, endedAt, stages: times }: EndedTry): void {
@@ -133,7 +134,7 @@ export function createMetrics({ now = Date.now }: { now?: () => number } = {}) {
     /** In the text format of Prometheus. */
     async text(snapshot: Snapshot): Promise<string> {
       inWork.set(snapshot.inWork)
-      for (const code of outageCodes) outage.set({ code }, snapshot.outages.some((each) => each.code === code) ? 1 : 0)
+      for (const code of awayCodes) outage.set({ code }, snapshot.outages.some((each) => each.code === code) ? 1 : 0)
       messages.reset()
       for (const [queue, { visible, inFlight }] of Object.entries(snapshot.queues)) {
         messages.set({ queue, state: 'visible' }, visible)
